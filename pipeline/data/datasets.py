@@ -1,0 +1,104 @@
+"""The prepared form of a data set, which all later stages read: three splits of images in one npz file."""
+
+import hashlib
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipeline.data.formats import DataError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set: images (N, C, H, W) uint8 a split, and labels (N,) int64 where the source has classes.
+
+    Values are 0..255 for colour and 0/1 for binary images, except the `train` images of a `dynamic` data set:
+    those are grey levels 0..255, to be binarized anew (P(ink) = level / 255) every time they are visited.
+    Raises ValueError if the arrays do not fit that description or each other.
+    """
+
+    name: str
+    kind: Literal["binary", "color"]
+    dynamic: bool
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    train_labels: np.ndarray | None = None
+    valid_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            self._check(split, getattr(self, split), getattr(self, f"{split}_labels"))
+
+    def _check(self, split: str, images: np.ndarray, labels: np.ndarray | None) -> None:
+        where = f"{self.name}: {split}"
+        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+            raise ValueError(f"{where} is {images.dtype} {images.shape}, not uint8 (N, C, H, W)")
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(f"{where} images are {images.shape[1:]}, train images {self.image_shape}")
+        if self.kind == "binary" and not (self.dynamic and split == "train") and images.max() > 1:
+            raise ValueError(f"{where} is not binary")
+        if labels is not None and (labels.dtype != np.int64 or labels.shape != images.shape[:1]):
+            raise ValueError(f"{where} labels are {labels.dtype} {labels.shape}, not int64 ({len(images)},)")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.train.shape[1:]
+        return channels, height, width
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every field but absent labels, as arrays: what is saved and hashed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: np.asarray(value) for name, value in values.items() if value is not None}
+
+    def sha256(self) -> str:
+        """Hash of everything the data set holds, independent of how the file is packed."""
+        digest = hashlib.sha256()
+        for name, array in self.arrays().items():
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write the npz, in one step, with the same bytes for the same data set."""
+    content = dataset.arrays() | {"sha256": np.asarray(dataset.sha256())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **content)  # type: ignore[arg-type]  # stub's allow_pickle
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read a prepared data set; DataError naming the file if it is missing, cut or corrupted."""
+    advice = "run `dvc repro preprocess`, which writes it again"
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            values = {name: content[name] for name in content.files}
+        scalars = {name: values.pop(name).item() for name in ("name", "kind", "dynamic")}
+        digest = values.pop("sha256").item()
+        dataset = Dataset(**scalars, **values)
+        if dataset.sha256() != digest:  # the checksums inside a zip file do not cover its table of contents
+            raise ValueError("its content does not have the checksum it was saved with")
+        return dataset
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: missing; {advice}") from error
+    except (
+        OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError,
+        zipfile.BadZipFile, zlib.error, struct.error,
+    ) as error:  # fmt: skip
+        raise DataError(f"{path}: cut or corrupted ({error}); {advice}") from error

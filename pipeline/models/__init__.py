@@ -1,0 +1,1 @@
+"""Networks, densities and the models composed of them."""

@@ -1,0 +1,36 @@
+"""Autoregressive flows over a latent vector (section 3.2; IAF: Kingma et al., 2016, arXiv:1606.04934)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.masked import MADE
+
+
+class AutoregressiveFlow(nn.Module):
+    """z = f(ε) by `steps` mean-only autoregressive steps, the order of the dimensions reversed between them.
+
+    One step is z_i = ε_i + m_i(z_1 … z_{i-1}) with m a MADE. From z to ε all dimensions go at once; from ε to z they
+    go one after the other. Shifts alone have determinant 1, so log|det dε/dz| = 0.
+    """
+
+    def __init__(self, dim: int, steps: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shifts = nn.ModuleList(MADE(dim, hidden) for _ in range(steps))
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) z to (B, D) ε and (B,) log|det dε/dz|: the density direction, one pass a step."""
+        for shift in self.shifts:
+            z = (z - shift(z)).flip(-1)
+        return z, z.new_zeros(len(z))
+
+    @torch.no_grad()
+    def forward(self, noise: Tensor) -> Tensor:
+        """(B, D) ε to (B, D) z = f(ε): the sampling direction, D passes a step."""
+        z = noise
+        for shift in reversed(self.shifts):
+            z, base = torch.zeros_like(z), z.flip(-1)
+            for i in range(z.shape[-1]):
+                z[:, i] = base[:, i] + shift(z)[:, i]
+        return z

@@ -1,0 +1,142 @@
+"""Weight-normalised layers with optional masks, their data-dependent initialisation, and ResNet blocks.
+
+Weight normalisation (Salimans and Kingma, 2016): each output unit has weight g v / ‖v‖. A mask multiplies v whenever
+the weight is used, so that masked entries carry neither value nor gradient and do not count in the norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class WeightNorm(nn.Module):
+    """Base of all layers with weights; a subclass applies `weight` and `bias`.
+
+    `shape` is the weight's shape, `out_axis` the axis of its output units. `initial_scale` is the standard deviation
+    that data-dependent initialisation gives the layer's output.
+    """
+
+    mask: Tensor | None
+
+    def __init__(
+        self, shape: tuple[int, ...], out_axis: int = 0, mask: Tensor | None = None, initial_scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.out_axis = out_axis
+        self.initial_scale = initial_scale
+        self.direction = nn.Parameter(0.05 * torch.randn(shape))
+        self.gain = nn.Parameter(torch.ones(shape[out_axis]))
+        self.bias = nn.Parameter(torch.zeros(shape[out_axis]))
+        self.register_buffer("mask", mask, persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """g v / ‖v‖ with the mask applied; a unit whose mask is all zero has weight 0, and only its bias."""
+        direction = self.direction if self.mask is None else self.direction * self.mask
+        axes = [axis for axis in range(direction.dim()) if axis != self.out_axis]
+        scale = self.gain * torch.rsqrt(direction.square().sum(axes) + 1e-12)
+        return direction * scale.view([-1 if axis == self.out_axis else 1 for axis in range(direction.dim())])
+
+
+class Linear(WeightNorm):
+    """(B, inputs) to (B, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+        super().__init__((outputs, inputs), **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class Conv2d(WeightNorm):
+    """(B, inputs, H, W) to (B, outputs, ⌈H / stride⌉, ⌈W / stride⌉), zero padding, odd `kernel_size`."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1, **options: Any) -> None:
+        super().__init__((outputs, inputs, kernel_size, kernel_size), **options)
+        self.stride = stride
+        self.padding = kernel_size // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+class ConvTranspose2d(WeightNorm):
+    """The mirror image of a stride-2 3×3 `Conv2d`: (B, inputs, h, w) to (B, outputs, H, W) of the `size` given."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], **options: Any) -> None:
+        super().__init__((inputs, outputs, 3, 3), out_axis=1, **options)
+        self.output_padding = [(length + 1) % 2 for length in size]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, self.weight, self.bias, 2, 1, self.output_padding)
+
+
+class ResidualBlock(nn.Module):
+    """skip(x) + second(ELU(first(ELU(x)))); skip is the identity unless a convolution is given."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, skip: nn.Module | None = None) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.skip = skip if skip is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.second(F.elu(self.first(F.elu(x))))
+
+
+def residual(channels: int, kernel_size: int = 3) -> ResidualBlock:
+    """A block that keeps shape and width."""
+    return ResidualBlock(Conv2d(channels, channels, kernel_size), Conv2d(channels, channels, kernel_size))
+
+
+def residual_down(inputs: int, outputs: int) -> ResidualBlock:
+    """A stride-2 block: H, W to ⌈H/2⌉, ⌈W/2⌉; a strided convolution replaces the identity."""
+    return ResidualBlock(Conv2d(inputs, outputs, stride=2), Conv2d(outputs, outputs), Conv2d(inputs, outputs, stride=2))
+
+
+def residual_up(inputs: int, outputs: int, size: tuple[int, int]) -> ResidualBlock:
+    """The mirror image of `residual_down`: to an image of the `size` given."""
+    return ResidualBlock(
+        Conv2d(inputs, inputs), ConvTranspose2d(inputs, outputs, size), ConvTranspose2d(inputs, outputs, size)
+    )
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Draw every direction from `generator`, then set gains and biases from one pass over `images` (B, C, H, W).
+
+    After it each layer's output over this batch has, per unit, mean 0 and standard deviation `initial_scale`
+    (Salimans and Kingma, 2016, section 3). A layer used several times (tied weights) is set at its first use.
+    `model.loss(images, generator)` is the pass.
+    """
+    layers = [module for module in model.modules() if isinstance(module, WeightNorm)]
+    for layer in layers:
+        layer.direction.normal_(0.0, 0.05, generator=generator)
+        layer.gain.fill_(1.0)
+        layer.bias.fill_(0.0)
+    handles = {layer: layer.register_forward_hook(_standardize) for layer in layers}
+    try:
+        model.loss(images, generator)  # type: ignore[operator]
+    finally:
+        for handle in handles.values():
+            handle.remove()
+        for layer in layers:
+            layer.__dict__.pop("_standardized", None)
+
+
+def _standardize(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+    """Forward hook: scale and shift a layer with gain 1 and bias 0 so that its output is standardised."""
+    if "_standardized" in layer.__dict__:
+        return None
+    layer.__dict__["_standardized"] = True
+    assert isinstance(layer, WeightNorm)
+    axes = [axis for axis in range(output.dim()) if axis != 1]
+    deviation, mean = torch.std_mean(output, axes)
+    scale = layer.initial_scale / torch.where(deviation > 1e-5, deviation, 1.0)
+    layer.gain.copy_(scale)
+    layer.bias.copy_(-mean * scale)
+    shape = [1, -1] + [1] * (output.dim() - 2)
+    return (output - mean.view(shape)) * scale.view(shape)

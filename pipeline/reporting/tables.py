@@ -1,0 +1,111 @@
+"""The report's tables as records: the paper's rows beside ours, and the code length of every model."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import paper
+from pipeline.reporting.runs import Run
+from pipeline.reporting.verdicts import compare
+
+Record = dict[str, Any]
+ALWAYS_SHOWN = ("1", "2")
+
+
+def shown_tables(runs: Sequence[Run]) -> list[paper.Table]:
+    """Tables 1 and 2, and those for which a run has both the data set and one of the models."""
+    return [table for table in paper.TABLES if table.number in ALWAYS_SHOWN or _has_counterpart(table, runs)]
+
+
+def table_records(table: paper.Table, runs: Sequence[Run]) -> list[Record]:
+    """Every row of the paper's table, once for each run of ours beside it, then our models it has no row for.
+
+    A row without a run has None in our columns; `kind` is "quoted", "own" (the paper's model) or "ours".
+    """
+    comparable = [run for run in runs if run.dataset in table.datasets + table.stand_ins]
+    records = []
+    for row in table.rows:
+        matching = [run for run in comparable if run.model in row.models]
+        records += [_record(table, row, run) for run in matching] or [_record(table, row, None)]
+    known = {model for row in table.rows for model in row.models}
+    return records + [_record(table, None, run) for run in comparable if run.model not in known]
+
+
+def code_length_records(runs: Sequence[Run]) -> list[Record]:
+    """Bits-back code length of an image under each model: −ELBO = reconstruction + KL, in bits."""
+    figures = {figure.model: figure for figure in (paper.KL_VLAE, paper.KL_VAE)}
+    return [
+        {
+            "dataset": run.dataset,
+            "model": run.model,
+            "code_length_bits": run.metrics["code_length_bits"],
+            "reconstruction_bits": run.metrics["reconstruction_nats"] / paper.NATS_PER_BIT,
+            "kl_bits": run.metrics["kl_bits"],
+            "kl_nats": run.metrics["kl_nats"],
+            "nll": run.metrics["nll"],
+            "elbo": run.metrics["elbo"],
+            "exact": run.metrics["exact"],
+            "paper_kl_nats": figures[run.model].nats if run.model in figures else None,
+            "paper_kl_bits": figures[run.model].bits if run.model in figures else None,
+        }
+        for run in runs
+    ]
+
+
+def write_csv(records: Sequence[Record], path: Path) -> None:
+    """Write records that share their keys; numbers rounded to 4 decimals, None left empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            writer.writerow({key: _cell(value) for key, value in record.items()})
+
+
+def _record(table: paper.Table, row: paper.Row | None, run: Run | None) -> Record:
+    """One line of a table: what the paper says if it has the row, what we measured if there is a run."""
+    unit = table.unit.split()[0].replace("/", "_per_")
+    record: Record = {
+        "row": row.label if row else run.name if run else "",
+        "kind": ("own" if row.own else "quoted") if row else "ours",
+        f"paper_{unit}": row.value if row else None,
+        "paper_bound": "<" if row and row.bound else "",
+        **dict.fromkeys(("ours", "ci_low", "ci_high", "difference", "verdict", "dataset", "model")),
+        **dict.fromkeys(("K", "images", "seed", "steps", "epochs")),
+    }
+    if table.has_kl:
+        record |= {
+            "paper_kl_nats": row.kl if row else None,
+            "kl_nats": run.metrics["kl_nats"] if run else None,
+        }
+    return record | (_measured(table, row, run) if run else {"verdict": "no run"})
+
+
+def _measured(table: paper.Table, row: paper.Row | None, run: Run) -> Record:
+    comparison = compare(run, row, table)
+    return {
+        "ours": comparison.ours,
+        "ci_low": comparison.low,
+        "ci_high": comparison.high,
+        "difference": comparison.difference,
+        "verdict": comparison.verdict,
+        "dataset": run.dataset,
+        "model": run.model,
+        "K": run.metrics["importance_samples"],
+        "images": run.metrics["images"],
+        "seed": run.metrics["seed"],
+        "steps": run.config["steps"],
+        "epochs": run.config["epochs"],
+    }
+
+
+def _has_counterpart(table: paper.Table, runs: Sequence[Run]) -> bool:
+    models = {model for row in table.rows for model in row.models}
+    return any(run.dataset in table.datasets and run.model in models for run in runs)
+
+
+def _cell(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,1 @@
+"""Objectives, the training loop, its checkpoints and its history."""

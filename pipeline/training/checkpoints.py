@@ -1,0 +1,54 @@
+"""Checkpoints that only the very same training picks up again.
+
+A file per fingerprint of (parameters, data, code of model and loop, torch version), outside DVC's outputs and at an
+absolute path, so that queued and temporary experiments, which run in folders of their own, find it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGE = Path(__file__).parents[1]
+CODE = ("models/*.py", "training/*.py", "seeding.py")
+
+
+def checkpoint_path(identity: dict[str, Any]) -> Path:
+    """Where the training with this `identity` (anything JSON) keeps its checkpoint.
+
+    The folder is $VLAE_CHECKPOINTS, or vlae/checkpoints in the user's cache folder.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("VLAE_CHECKPOINTS") or Path(cache) / "vlae" / "checkpoints").absolute()
+    return folder / f"{fingerprint(identity)}.pt"
+
+
+def fingerprint(identity: dict[str, Any]) -> str:
+    """SHA-256 over `identity`, the source code that decides the weights, and the torch version."""
+    digest = hashlib.sha256(json.dumps([identity, torch.__version__], sort_keys=True).encode())
+    for pattern in CODE:
+        for file in sorted(PACKAGE.glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    torch.save(state, partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state at `path`, or None if there is none. Only tensors and plain values are read, no pickled objects."""
+    if not path.is_file():
+        return None
+    return torch.load(path, map_location=device, weights_only=True)

@@ -1,0 +1,159 @@
+"""The training loop: Adamax, free bits, Polyak averaging, a learning curve, and resumption to the same bits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from pipeline.models.latent import Model
+from pipeline.models.layers import initialize
+from pipeline.seeding import stream
+from pipeline.training.averaging import polyak_average
+from pipeline.training.batches import Batches
+from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from pipeline.training.objectives import free_bits_objective
+
+INITIALIZATION_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is trained; `free_nats` per image, `seconds` a time limit after which the run stops to be resumed."""
+
+    steps: int
+    learning_rate: float
+    decay_fraction: float
+    polyak: float
+    free_nats: float
+    bfloat16: bool
+    validate_every: int
+    seed: int
+    checkpoint_seconds: float
+    seconds: float | None = None
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: constant, then linear to zero over the last `decay_fraction` of the steps."""
+        decaying = self.decay_fraction * self.steps
+        return self.learning_rate * min(1.0, (self.steps - step) / decaying) if decaying else self.learning_rate
+
+
+@dataclass
+class State:
+    """All that changes from step to step; the random numbers do not, being functions of the step."""
+
+    model: Model
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
+        save_checkpoint(path, {**parts, "step": self.step, "history": self.history, "sums": self.sums})
+
+    def restore(self, path: Path, device: torch.device) -> None:
+        """Go on from a checkpoint, if there is one."""
+        saved = load_checkpoint(path, device)
+        if saved is None:
+            return
+        for name in ("model", "average", "optimizer"):
+            getattr(self, name).load_state_dict(saved[name])
+        self.step, self.history, self.sums = saved["step"], saved["history"], saved["sums"]
+
+
+def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkpoint: Path) -> State:
+    """Train `model` in place until `plan.steps` or `plan.seconds`; the weights to use are `state.average.module`.
+
+    `validation` (N, C, H, W) float in {0, 1}, on the model's device like `batches`. A checkpoint at the path given is
+    resumed from, and written as time goes; the caller deletes it once the results are safe. Raises FloatingPointError
+    if the loss is no longer finite.
+    """
+    state = _start(model, batches, plan, checkpoint)
+    started = saved = time.monotonic()
+    with tqdm(total=plan.steps, initial=state.step, unit="step", disable=None, mininterval=1.0) as progress:
+        while state.step < plan.steps:
+            _step(state, batches, plan)
+            if state.step % plan.validate_every == 0 or state.step == plan.steps:
+                state.history.append(_history_row(state, batches, validation, plan))
+                progress.set_postfix(_progress_line(state.history[-1]))
+            progress.update()
+            now = time.monotonic()
+            out_of_time = plan.seconds is not None and now - started >= plan.seconds
+            if state.step < plan.steps and (out_of_time or now - saved >= plan.checkpoint_seconds):
+                state.save(checkpoint)
+                saved = time.monotonic()
+            if out_of_time:
+                break
+    return state
+
+
+def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> State:
+    device = batches.images.device
+    if not checkpoint.is_file():
+        first = torch.cat([batches.batch(i) for i in range(max(1, INITIALIZATION_IMAGES // batches.batch_size))])
+        initialize(model, first, stream(plan.seed, "initialization", device=device))
+    state = State(
+        model,
+        polyak_average(model, plan.polyak),
+        torch.optim.Adamax(model.parameters(), lr=plan.learning_rate, foreach=True),
+    )
+    state.restore(checkpoint, device)
+    return state
+
+
+def _step(state: State, batches: Batches, plan: Plan) -> None:
+    x = batches.batch(state.step)
+    noise = stream(plan.seed, "noise", state.step, device=x.device)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.bfloat16):
+        parts = state.model.loss(x, noise)
+    loss = free_bits_objective(parts, plan.free_nats)
+    for group in state.optimizer.param_groups:
+        group["lr"] = plan.rate(state.step)
+    state.optimizer.zero_grad()
+    loss.backward()
+    state.optimizer.step()
+    state.average.update_parameters(state.model)
+    state.step += 1
+    reconstruction, kl = (parts[name].mean().item() for name in ("reconstruction", "kl"))
+    if not reconstruction + kl < float("inf"):
+        raise FloatingPointError(f"step {state.step}: reconstruction {reconstruction}, kl {kl} nats per image")
+    state.sums = [a + b for a, b in zip(state.sums, (1.0, -reconstruction - kl, kl), strict=True)]
+
+
+def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan) -> dict[str, float]:
+    """Means over the training steps since the last row, and the averaged weights on the validation images."""
+    count, elbo, kl = state.sums
+    state.sums = [0.0, 0.0, 0.0]
+    valid_elbo, valid_kl = validate(state.average.module, validation, plan.seed)
+    return {
+        "step": state.step,
+        "epoch": state.step / batches.per_epoch,
+        "learning_rate": plan.rate(state.step - 1),
+        "train_elbo": elbo / count,
+        "train_kl": kl / count,
+        "valid_elbo": valid_elbo,
+        "valid_kl": valid_kl,
+    }
+
+
+@torch.no_grad()
+def validate(model: nn.Module, images: Tensor, seed: int) -> tuple[float, float]:
+    """Mean one-sample ELBO and KL of `images` (N, C, H, W), nats per image, with the same noise at every call."""
+    generator = stream(seed, "validation", device=images.device)
+    losses = [model.loss(batch, generator) for batch in images.split(500)]  # type: ignore[operator]
+    reconstruction, kl = (
+        torch.cat([parts[name] for parts in losses]).mean().item() for name in ("reconstruction", "kl")
+    )
+    return -reconstruction - kl, kl
+
+
+def _progress_line(row: dict[str, float]) -> dict[str, str]:
+    return {"ELBO": f"{row['valid_elbo']:.2f}", "KL": f"{row['valid_kl']:.2f} nats"}

@@ -1,0 +1,26 @@
+"""The stages of dvc.yaml as scripts, each run as `python -m stages.<name>`."""
+
+import sys
+from collections.abc import Callable
+
+from pipeline.config import ParamError
+from pipeline.data import DataError
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage; an error that its user can mend ends it with one message and status 1, no traceback."""
+    try:
+        main()
+    except (ParamError, DataError) as error:
+        _refuse(str(error))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        _refuse(f"{error.filename}: {reason}" if error.filename else reason)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _refuse(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,113 @@
+"""What train_vae, train_pixelcnn and train_vlae share: from params.yaml and a data set to a folder in runs/."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from pipeline.config import ModelConfig, ParamError, Params, Stage, load_params
+from pipeline.data.datasets import Dataset, load_dataset
+from pipeline.models.build import build_model
+from pipeline.models.runs import save_run
+from pipeline.training.batches import Batches
+from pipeline.training.checkpoints import checkpoint_path
+from pipeline.training.loop import Plan, State, train
+
+
+def train_stage(stage: Stage) -> None:
+    """The command line of a training stage."""
+    arguments = _arguments(stage)
+    params = load_params()
+    block = params.model(arguments.model)
+    if block.stage != stage:
+        raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
+    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
+    if dataset.kind != "binary":
+        raise ParamError(f"--dataset = {arguments.dataset!r}: must hold binary images for model {arguments.model!r}")
+    run(params, block, dataset, arguments.model, arguments.minutes)
+
+
+def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, minutes: float | None) -> None:
+    """Train or go on training one model, and write weights, configuration and history so far to runs/."""
+    training = params.training
+    torch.set_num_threads(training.threads)
+    device = torch.device(resolve_device(training.device))
+    plan = Plan(
+        steps=getattr(params.budget.steps, block.stage),
+        learning_rate=training.learning_rate,
+        decay_fraction=training.decay_fraction,
+        polyak=training.polyak,
+        free_nats=block.free_bits * dataset.train[0].size,
+        bfloat16=resolve_bfloat16(training.precision, device),
+        validate_every=params.budget.validate_every,
+        seed=params.seed,
+        checkpoint_seconds=params.checkpoint_seconds,
+        seconds=None if minutes is None else 60 * minutes,
+    )
+    batches = Batches(
+        torch.from_numpy(dataset.train).to(device), dataset.dynamic, params.budget.batch_size, params.seed
+    )
+    validation = torch.from_numpy(dataset.valid[: params.budget.validate_images]).float().to(device)
+    model = build_model(block, dataset.image_shape).to(device)
+    config = _config(params, block, dataset, name, plan)
+    checkpoint = checkpoint_path(config)
+    state = train(model, batches, validation, plan, checkpoint)
+    progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
+    _write(Path("runs") / dataset.name / name, state, config | progress)
+    if state.step == plan.steps:
+        checkpoint.unlink(missing_ok=True)
+    else:
+        print(f"stopped after {state.step} of {plan.steps} steps; the same command goes on", file=sys.stderr)
+
+
+def resolve_device(device: str) -> str:
+    """`auto` as what this machine has."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def resolve_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
+    if precision == "auto":
+        return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return precision == "bfloat16"
+
+
+def _arguments(stage: Stage) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m stages.train_{stage}", description=f"Train a {stage} model.")
+    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
+    parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
+    return parser.parse_args()
+
+
+def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, plan: Plan) -> dict[str, Any]:
+    """All that decides the weights, resolved: the run's config.json, and the identity of its checkpoint."""
+    return {
+        "dataset": dataset.name,
+        "model": name,
+        "model_config": dataclasses.asdict(block),
+        "image_shape": list(dataset.image_shape),
+        "data_sha256": dataset.sha256(),
+        "scale": params.scale,
+        "seed": params.seed,
+        "batch_size": params.budget.batch_size,
+        "validate_every": plan.validate_every,
+        "validate_images": params.budget.validate_images,
+        "training": dataclasses.asdict(params.training),
+        "precision": "bfloat16" if plan.bfloat16 else "float32",
+        "steps_planned": plan.steps,
+    }
+
+
+def _write(folder: Path, state: State, config: dict[str, Any]) -> None:
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    save_run(folder, state.average.module, config | {"parameters": parameters})
+    pd.DataFrame(state.history).to_csv(folder / "history.csv", index=False)

@@ -1,0 +1,42 @@
+"""Small models and images shared by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+VAE = {"posterior": "gaussian", "prior": "gaussian", "decoder": "factorized", "latent_dim": 3,
+       "encoder_channels": [4, 4], "hidden_units": 16, "flow_steps": 2, "flow_hidden_units": [12, 12]}  # fmt: skip
+VLAE = VAE | {"prior": "af", "decoder": "pixelcnn", "masked_layers": 4, "filters": 4, "conditioning_maps": 2}
+PIXELCNN = {"posterior": "none", "prior": "none", "decoder": "pixelcnn", "masked_layers": 3, "filters": 4}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The models here are too small to gain from threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def binary_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
+    """(count, C, H, W) random images in {0, 1}."""
+    return (torch.rand((count, *shape), generator=torch.Generator().manual_seed(seed)) < 0.3).float()
+
+
+def all_binary_images(height: int, width: int) -> torch.Tensor:
+    """Every image of that size: (2^(H·W), 1, H, W)."""
+    pixels = height * width
+    codes = torch.arange(2**pixels)
+    return ((codes[:, None] >> torch.arange(pixels)) & 1).float().view(-1, 1, height, width)

@@ -1,0 +1,72 @@
+"""Weight normalisation, its data-dependent initialisation, and shapes of the ResNet blocks."""
+
+import pytest
+import torch
+from conftest import PIXELCNN, VAE, VLAE, binary_images
+
+from pipeline import build_model
+from pipeline.models.layers import Conv2d, Linear, WeightNorm, initialize, residual_down, residual_up
+
+
+def test_weight_has_norm_gain():
+    layer = Conv2d(3, 5)
+    layer.gain.data = torch.arange(1.0, 6.0)
+    assert torch.allclose(layer.weight.flatten(1).norm(dim=1), layer.gain)
+
+
+def test_weight_matches_torch_parametrization():
+    ours, theirs = Linear(4, 6), torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 6))
+    theirs.parametrizations.weight.original1.data = ours.direction.data.clone()
+    theirs.parametrizations.weight.original0.data = ours.gain.data[:, None].clone()
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_masked_entries_are_zero_and_get_no_gradient():
+    mask = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    layer = Linear(2, 2, mask=mask)
+    layer.weight.square().sum().backward()
+    assert (layer.weight[mask == 0] == 0).all()
+    assert (layer.direction.grad[mask == 0] == 0).all()
+    assert torch.isfinite(layer.direction.grad).all()
+
+
+@pytest.mark.parametrize("block", [VAE, VLAE | {"tied": False}, PIXELCNN | {"tied": False}])
+def test_initialisation_standardises_every_layer(block, generator):
+    x = binary_images(64, (1, 12, 12))
+    model = build_model(block, image_shape=(1, 12, 12))
+    initialize(model, x, generator)
+    outputs = {}
+    for module in model.modules():
+        if isinstance(module, WeightNorm):
+            module.register_forward_hook(lambda layer, _, output: outputs.setdefault(layer, output))
+    # The same noise as in the initialising pass: the stream after the directions were drawn.
+    replay = torch.Generator().manual_seed(0)
+    for layer in model.modules():
+        if isinstance(layer, WeightNorm):
+            torch.empty_like(layer.direction).normal_(generator=replay)
+    model.loss(x, replay)
+    assert outputs
+    for layer, output in outputs.items():
+        deviation, mean = torch.std_mean(output, [axis for axis in range(output.dim()) if axis != 1])
+        varying = deviation > 1e-4
+        assert torch.allclose(mean, torch.zeros_like(mean), atol=2e-3)
+        assert torch.allclose(deviation[varying], torch.full_like(deviation[varying], layer.initial_scale), rtol=1e-2)
+    assert sum(bool((output.std() > 1e-4).item()) for output in outputs.values()) > len(outputs) / 2
+
+
+def test_initialisation_is_seeded():
+    x = binary_images(16, (1, 8, 8))
+    models = [build_model(VLAE, image_shape=(1, 8, 8)) for _ in range(3)]
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        initialize(model, x, torch.Generator().manual_seed(seed))
+    states = [torch.cat([value.flatten() for value in model.state_dict().values()]) for model in models]
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("size", [(28, 28), (7, 4), (5, 6)])
+def test_residual_up_mirrors_residual_down(size):
+    x = torch.rand(2, 3, *size)
+    down = residual_down(3, 5)(x)
+    assert down.shape == (2, 5, (size[0] + 1) // 2, (size[1] + 1) // 2)
+    assert residual_up(5, 3, size)(down).shape == x.shape

@@ -1,0 +1,56 @@
+"""Checkpoints are found by the very same training only, and are never half-written."""
+
+import pytest
+import torch
+
+from pipeline.training import checkpoints
+from pipeline.training.checkpoints import checkpoint_path, fingerprint, load_checkpoint, save_checkpoint
+
+
+def test_fingerprint_depends_on_parameters_data_and_code(tmp_path, monkeypatch):
+    identity = {"model_config": {"latent_dim": 64}, "data_sha256": "a"}
+    first = fingerprint(identity)
+    assert first == fingerprint(dict(reversed(identity.items())))
+    assert first != fingerprint(identity | {"data_sha256": "b"})
+    assert first != fingerprint(identity | {"model_config": {"latent_dim": 32}})
+    code = tmp_path / "models" / "x.py"
+    code.parent.mkdir()
+    code.write_text("a = 1")
+    monkeypatch.setattr(checkpoints, "PACKAGE", tmp_path)
+    other = fingerprint(identity)
+    code.write_text("a = 2")
+    assert len({first, other, fingerprint(identity)}) == 3
+
+
+def test_the_code_that_decides_the_weights_is_covered():
+    files = {file.name for pattern in checkpoints.CODE for file in checkpoints.PACKAGE.glob(pattern)}
+    assert {"latent.py", "decoders.py", "masked.py", "layers.py", "loop.py", "batches.py", "seeding.py"} <= files
+
+
+def test_path_is_absolute_and_outside_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VLAE_CHECKPOINTS", "here")
+    assert checkpoint_path({}).parent == tmp_path / "here"
+    monkeypatch.delenv("VLAE_CHECKPOINTS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert checkpoint_path({}).is_relative_to(tmp_path / "cache")
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def interrupted(state, file):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path, torch.device("cpu")) == {"step": 1}
+
+
+def test_a_checkpoint_with_code_in_it_is_refused(tmp_path):
+    torch.save({"step": print}, tmp_path / "evil.pt")
+    with pytest.raises(Exception, match=r"[Ww]eights"):
+        load_checkpoint(tmp_path / "evil.pt", torch.device("cpu"))

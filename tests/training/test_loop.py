@@ -1,0 +1,81 @@
+"""The loop learns, stops at its time limit, resumes to the same bits, and refuses a diverged loss."""
+
+import dataclasses
+
+import pytest
+import torch
+from conftest import PIXELCNN, VLAE, binary_images
+
+from pipeline import build_model
+from pipeline.training.batches import Batches
+from pipeline.training.loop import Plan, train, validate
+
+SHAPE = (1, 6, 6)
+PLAN = Plan(
+    steps=12, learning_rate=0.01, decay_fraction=0.5, polyak=0.9, free_nats=1.0, bfloat16=False,
+    validate_every=4, seed=0, checkpoint_seconds=1e9,
+)  # fmt: skip
+
+
+def run(plan, path, block=VLAE):
+    images = (binary_images(64, SHAPE) * 255).to(torch.uint8)
+    return train(
+        build_model(block, SHAPE), Batches(images, True, 16, plan.seed), binary_images(8, SHAPE, 1), plan, path
+    )
+
+
+def weights(state):
+    return torch.cat([value.flatten() for value in state.average.module.state_dict().values()])
+
+
+def test_training_lowers_the_bound(tmp_path):
+    history = run(dataclasses.replace(PLAN, steps=120, validate_every=20), tmp_path / "c", PIXELCNN).history
+    assert history[-1]["train_elbo"] > history[0]["train_elbo"] + 1
+    assert history[-1]["valid_elbo"] > history[0]["valid_elbo"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds):
+    whole = run(PLAN, tmp_path / "whole.pt")
+    path = tmp_path / "pieces.pt"
+    pieces = 0
+    while True:
+        state = run(dataclasses.replace(PLAN, seconds=seconds), path)
+        pieces += 1
+        if state.step == PLAN.steps:
+            break
+        assert path.is_file()
+    assert pieces > 1 or seconds > 0
+    assert torch.equal(weights(state), weights(whole))
+    assert state.history == whole.history
+
+
+def test_a_finished_training_writes_no_checkpoint_of_its_own_accord(tmp_path):
+    run(PLAN, tmp_path / "c.pt")
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_seeds_differ(tmp_path):
+    other = run(dataclasses.replace(PLAN, seed=1), tmp_path / "b.pt")
+    assert not torch.equal(weights(run(PLAN, tmp_path / "a.pt")), weights(other))
+
+
+def test_rate_is_constant_then_falls_to_zero():
+    plan = dataclasses.replace(PLAN, steps=100, decay_fraction=0.4)
+    assert plan.rate(0) == plan.rate(60) == PLAN.learning_rate
+    assert plan.rate(80) == pytest.approx(PLAN.learning_rate / 2)
+    assert plan.rate(100) == 0
+    assert dataclasses.replace(plan, decay_fraction=0.0).rate(99) == PLAN.learning_rate
+
+
+def test_history_is_of_the_averaged_weights_and_of_the_steps_between(tmp_path):
+    state = run(PLAN, tmp_path / "c.pt")
+    assert [row["step"] for row in state.history] == [4, 8, 12]
+    assert [row["epoch"] for row in state.history] == [1, 2, 3]
+    elbo, kl = validate(state.average.module, binary_images(8, SHAPE, 1), 0)
+    assert (state.history[-1]["valid_elbo"], state.history[-1]["valid_kl"]) == (elbo, kl)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match="step"):
+        run(dataclasses.replace(PLAN, learning_rate=1e30, decay_fraction=0), tmp_path / "c.pt")
