@@ -40,9 +40,9 @@ def main() -> None:
     exact = isinstance(model, AutoregressiveModel)
     metrics = summarize(table, params.budget.importance_samples, exact, params.seed)
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     pictures = panels(model, images, params.seed)
     np.savez_compressed(folder / "panels.npz", allow_pickle=False, **pictures)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
 
 
 if __name__ == "__main__":

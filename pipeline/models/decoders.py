@@ -73,7 +73,7 @@ class PixelCNN(nn.Module):
             WholeImageConv2d(image_shape, filters) if whole else MaskedConv2d(channels, filters, reach, "A")
         )
         self.rows_above = self.later_layers * reach[0]
-        self.maps_layer = Conv2d(maps, filters)
+        self.maps_layer = Conv2d(maps, filters, initial_scale=0.1)
         distinct = min(1, self.later_layers) if tied else self.later_layers
         self.masked = nn.ModuleList(MaskedConv2d(filters, filters, reach, "B") for _ in range(distinct))
         self.pointwise = nn.ModuleList(

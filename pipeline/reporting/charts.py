@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.paper import NATS_PER_BIT
 from pipeline.reporting.runs import Run
+from pipeline.units import nats_to_bits
 
 PALETTE = ("#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569")
 KL_COLOUR = "#1d4ec4"
@@ -70,7 +70,7 @@ def code_length_bars(runs: Sequence[Run], path: Path) -> None:
         figure = Figure(figsize=(9, 0.9 + 0.52 * len(runs)), layout="constrained")
         axes = figure.subplots()
         code = np.array([run.metrics["kl_bits"] for run in runs])
-        rest = np.array([run.metrics["reconstruction_nats"] for run in runs]) / NATS_PER_BIT
+        rest = nats_to_bits(np.array([run.metrics["reconstruction_nats"] for run in runs]))
         axes.barh(range(len(runs)), code, 0.62, color=KL_COLOUR, label="code z: KL")
         axes.barh(
             range(len(runs)),

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline import paper
 from pipeline.reporting.runs import Run
 from pipeline.reporting.verdicts import compare
+from pipeline.units import nats_to_bits
 
 Record = dict[str, Any]
 ALWAYS_SHOWN = ("1", "2")
@@ -42,7 +43,7 @@ def code_length_records(runs: Sequence[Run]) -> list[Record]:
             "dataset": run.dataset,
             "model": run.model,
             "code_length_bits": run.metrics["code_length_bits"],
-            "reconstruction_bits": run.metrics["reconstruction_nats"] / paper.NATS_PER_BIT,
+            "reconstruction_bits": nats_to_bits(run.metrics["reconstruction_nats"]),
             "kl_bits": run.metrics["kl_bits"],
             "kl_nats": run.metrics["kl_nats"],
             "nll": run.metrics["nll"],

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pipeline import paper
 from pipeline.reporting.runs import Run
+from pipeline.units import bits_per_dim
 
 OTHER_DATA = "not the paper's data set"
 NO_ROW = "no such row in the paper"
@@ -43,7 +44,7 @@ def in_unit(nats: float, run: Run, unit: paper.Unit) -> float:
     """Nats per image in the unit of a table."""
     if unit == "nats per image":
         return nats
-    return nats / (paper.NATS_PER_BIT * math.prod(run.config["image_shape"]))
+    return bits_per_dim(nats, run.config["image_shape"])
 
 
 def compare(run: Run, row: paper.Row | None, table: paper.Table) -> Comparison:

@@ -1,0 +1,68 @@
+"""Means, errors and intervals of the evaluation, and units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import PIXELCNN, VLAE, binary_images
+
+from pipeline import build_model
+from pipeline.evaluation.likelihood import bootstrap, per_image, summarize
+from pipeline.evaluation.panels import panels
+from pipeline.units import bits_per_dim, nats_to_bits
+
+SHAPE = (1, 6, 6)
+
+
+def test_units():
+    assert nats_to_bits(13.3) == pytest.approx(19.2, abs=0.02)
+    assert bits_per_dim(3072 * np.log(256), (3, 32, 32)) == pytest.approx(8.0)
+
+
+def test_bootstrap_interval_is_the_normal_one_for_many_values():
+    values = np.random.default_rng(1).normal(5, 2, 4000)
+    interval = bootstrap(values, seed=0)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.se == pytest.approx(2 / 4000**0.5, rel=0.05)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * interval.se, rel=0.1)
+    assert interval.low < interval.mean < interval.high
+    assert interval == bootstrap(values, seed=0)
+
+
+def test_estimates_do_not_depend_on_how_many_images_follow():
+    model, x = build_model(VLAE, SHAPE), binary_images(110, SHAPE)
+    few, many = (per_image(model, images, 4, seed=0) for images in (x[:100], x))
+    pd.testing.assert_frame_equal(few, many[:100])
+
+
+def test_the_bound_and_its_parts_are_consistent():
+    model, x = build_model(VLAE, SHAPE), binary_images(60, SHAPE)
+    table = per_image(model, x, 256, seed=0)
+    assert len(table) == 60
+    assert (table["nll"].mean()) < (table["reconstruction"] + table["kl"]).mean()
+    generator = torch.Generator().manual_seed(9)
+    assert table["nll"].mean() == pytest.approx(-model.log_prob(x, 256, generator).mean().item(), abs=0.1)
+    metrics = summarize(table, 256, exact=False, seed=0)
+    assert metrics["elbo"] == pytest.approx(-metrics["reconstruction_nats"] - metrics["kl_nats"])
+    assert metrics["code_length_bits"] == pytest.approx(nats_to_bits(-metrics["elbo"]))
+    assert (metrics["images"], metrics["importance_samples"]) == (60, 256)
+
+
+def test_a_model_without_latent_is_exact():
+    model, x = build_model(PIXELCNN, SHAPE), binary_images(10, SHAPE)
+    table = per_image(model, x, 64, seed=0)
+    assert table["nll"].to_numpy() == pytest.approx(-model.log_prob(x).numpy())
+    metrics = summarize(table, 64, exact=True, seed=0)
+    assert (metrics["kl_nats"], metrics["importance_samples"], metrics["exact"]) == (0, 0, True)
+    assert metrics["nll"] == pytest.approx(-metrics["elbo"])
+
+
+def test_panels_are_seeded_pairs_and_samples():
+    model, x = build_model(VLAE, SHAPE), binary_images(40, SHAPE)
+    pictures = panels(model, x, seed=0)
+    assert pictures["samples"].shape == (64, *SHAPE)
+    assert pictures["originals"].shape == pictures["decompressions"].shape == (32, *SHAPE)
+    assert np.array_equal(pictures["originals"], x[:32].numpy())
+    again = panels(model, x, seed=0)
+    assert all(np.array_equal(pictures[name], again[name]) for name in pictures)
+    assert "decompressions" not in panels(build_model(PIXELCNN, SHAPE), x, seed=0)

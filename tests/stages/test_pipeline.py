@@ -1,0 +1,157 @@
+"""The whole pipeline through DVC in a temporary clone, at scale smoke and without network or mirror."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+KEYS = {"nll", "nll_se", "elbo", "kl_nats", "kl_bits", "importance_samples", "images"}
+MODELS = ("vae", "pixelcnn", "vlae", "vlae_full_context")
+
+
+class Clone:
+    """A git repository with this checkout's files, and the command lines a user would type in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.checkpoints = folder, folder.parent / "checkpoints"
+        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+            if (ROOT / name).is_file() and not name.startswith("published/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder),
+            "VLAE_CHECKPOINTS": str(self.checkpoints),
+            "VLAE_DATA_MIRROR": "",
+        }
+        text = (folder / "params.yaml").read_text().replace("scale: laptop", "scale: smoke")
+        text = text.replace("checkpoint_seconds: 30", "checkpoint_seconds: 0")
+        (folder / "params.yaml").write_text(text)
+        self.run("git", "init", "-q")
+        self.run("git", "config", "user.name", "test")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.commit()
+
+    def start(self, *command: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *command: str, status: int = 0) -> str:
+        process = self.start(*command)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == status, output
+        return output
+
+    def commit(self) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", "state")
+
+    def kill_in_training(self, *command: str) -> None:
+        """Start a command and SIGKILL it with all its children once a checkpoint has been written."""
+        process = self.start(*command)
+        while not list(self.checkpoints.glob("*.pt")):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def weights(self, model: str) -> bytes:
+        return (self.folder / f"runs/mnist5k/{model}/model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone in which `dvc repro` has succeeded once and the result is committed."""
+    clone = Clone(tmp_path_factory.mktemp("clone") / "project")
+    clone.run("dvc", "repro")
+    clone.commit()
+    return clone
+
+
+def test_every_run_and_the_report_are_there(clone):
+    metrics = json.loads((clone.folder / "reports/metrics.json").read_text())
+    assert set(metrics["mnist5k"]) == set(MODELS)
+    for model in MODELS:
+        own = json.loads((clone.folder / f"runs/mnist5k/{model}/metrics.json").read_text())
+        assert set(own) >= KEYS
+        assert own == metrics["mnist5k"][model]
+    assert (clone.folder / "reports/index.html").stat().st_size < 4e6
+    assert (clone.folder / "reports/figures/mnist5k-vlae-reconstructions.png").is_file()
+    assert (clone.folder / "reports/figures/mnist5k-vlae-samples.png").is_file()
+
+
+def test_loaded_runs_offer_the_public_interface(clone):
+    code = """
+import torch
+from pipeline import load_run
+run = load_run("runs/mnist5k/vlae")
+x = (torch.rand(3, 1, 28, 28) < 0.2).float()
+g = torch.Generator().manual_seed(0)
+assert run.model.log_prob(x, importance_samples=5, generator=g).shape == (3,)
+assert run.model.elbo(x, generator=g).shape == (3,)
+z = run.model.encode(x, generator=g)
+assert z.shape == (3, 64) and run.model.decompress(z, generator=g).shape == x.shape
+assert run.model.sample(2, generator=g).shape == (2, 1, 28, 28)
+exact = load_run("runs/mnist5k/pixelcnn").model
+assert torch.equal(exact.log_prob(x), exact.elbo(x))
+"""
+    clone.run("python", "-c", code)
+
+
+def test_repro_again_does_nothing(clone):
+    assert "up to date" in clone.run("dvc", "repro")
+
+
+def test_an_experiment_reruns_only_what_depends_on_it(clone):
+    before = {model: clone.weights(model) for model in MODELS}
+    output = clone.run("dvc", "exp", "run", "-S", "models.vlae.latent_dim=32", "-n", "z32")
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"train-vlae@mnist5k-vlae", "evaluate@mnist5k-vlae", "plot"}
+    assert {model: clone.weights(model) == before[model] for model in MODELS} == {m: m != "vlae" for m in MODELS}
+    assert "models.vlae.latent_dim" in clone.run("dvc", "params", "diff")
+    assert "mnist5k.vlae.nll" in clone.run("dvc", "metrics", "diff")
+    shown = clone.run("dvc", "exp", "show", "--csv", "--no-pager")
+    assert "z32" in shown
+    assert "mnist5k.vlae.nll" in shown
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+    assert clone.weights("vlae") == before["vlae"]
+
+
+def test_killed_through_dvc_and_started_again_it_ends_in_the_same_bits(clone):
+    expected = clone.weights("vae")
+    stage = "train-vae@mnist5k-vae"
+    for command in (("dvc", "repro", "-f", "-s", stage), ("dvc", "exp", "run", "--temp", "-f", "-s", "-n", "killed", stage)):
+        clone.kill_in_training(*command)
+        assert list(clone.checkpoints.glob("*.pt"))
+        # Without the checkpoint the stage would do all its steps; that it went on is seen by its removal at the end.
+        clone.run(*command)
+        assert not list(clone.checkpoints.glob("*.pt"))
+        if "exp" in command:
+            clone.run("dvc", "exp", "apply", "killed")
+        assert clone.weights("vae") == expected
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_a_wrong_parameter_is_refused_before_any_work(clone):
+    output = clone.run("dvc", "exp", "run", "-S", "models.vlae.latent_dim=abc", status=255)
+    assert "models.vlae.latent_dim = 'abc': must be an integer" in output
+    assert "Traceback" not in output
+    assert (clone.folder / "runs/mnist5k/vae/model.safetensors").is_file()
+    clone.run("git", "restore", "-SW", ".")
+    clone.run("dvc", "checkout", "-q")
+    assert yaml.safe_load((clone.folder / "params.yaml").read_text())["models"]["vlae"]["latent_dim"] == 64

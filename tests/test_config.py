@@ -1,0 +1,95 @@
+"""params.yaml is refused by name, value and what is allowed; and reading it costs no torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from pipeline.config import ModelConfig, ParamError, from_mapping, load_params
+
+
+def params_with(tmp_path: Path, changes: dict) -> Path:
+    """The project's params.yaml with dotted keys set; a value of `...` deletes the key."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        block = raw
+        for parent in parents:
+            block = block[parent]
+        if value is ...:
+            del block[last]
+        else:
+            block[last] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"models.vlae.latent_dim": "abc"}, ["models.vlae.latent_dim", "'abc'", "an integer"]),
+        ({"models.vlae.latent_dim": 0}, ["models.vlae.latent_dim", "0", "from 1 to 4096"]),
+        ({"models.vlae.latent_dim": 2.5}, ["models.vlae.latent_dim", "2.5", "an integer"]),
+        ({"models.vlae.latent_dim": True}, ["models.vlae.latent_dim", "True"]),
+        ({"models.vlae.latentdim": 64}, ["models.vlae.latentdim", "unknown key", "latent_dim"]),
+        ({"models.vlae.prior": "iaf"}, ["models.vlae.prior", "'iaf'", "gaussian, af, none"]),
+        ({"models.vlae.prior": "none"}, ["models.vlae.prior", "none if and only if posterior is none"]),
+        ({"models.vlae.tied": 1}, ["models.vlae.tied", "1", "true or false"]),
+        ({"models.vlae.free_bits": -0.1}, ["models.vlae.free_bits", "-0.1", "at least 0"]),
+        ({"models.vlae.free_bits": float("nan")}, ["models.vlae.free_bits", "nan"]),
+        ({"models.vlae.kernel_size": 4}, ["models.vlae.kernel_size", "4", "3, 5, 7"]),
+        ({"models.vlae.posterior": ...}, ["models.vlae.posterior", "missing"]),
+        ({"models.pixelcnn.decoder": "factorized"}, ["models.pixelcnn.decoder", "pixelcnn"]),
+        ({"binary_datasets": ["mnist"]}, ["binary_datasets[0]", "'mnist'", "mnist5k", "caltech101"]),
+        ({"binary_datasets": "mnist5k"}, ["binary_datasets", "'mnist5k'", "a list"]),
+        ({"vlae_models": ["vlea"]}, ["vlae_models", "'vlea'", "vlae, vlae_full_context"]),
+        ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
+        ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae', 'vlae_full_context']"]),
+        ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, paper"]),
+        ({"training.polyak": 1.5}, ["training.polyak", "1.5", "from 0 to 1"]),
+        ({"scales.laptop.steps.vlae": 0}, ["scales.laptop.steps.vlae", "0", "at least 1"]),
+        ({"seed": None}, ["seed", "None", "an integer"]),
+        ({"models": []}, ["models", "a mapping"]),
+        ({"surprise": 1}, ["surprise", "unknown key"]),
+    ],
+)
+def test_a_wrong_parameter_is_named(tmp_path, changes, parts):
+    with pytest.raises(ParamError) as error:
+        load_params(params_with(tmp_path, changes))
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_broken_yaml_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_text("a: [")
+    with pytest.raises(ParamError, match=r"not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_defaults_are_the_papers():
+    block = from_mapping(ModelConfig, {"posterior": "gaussian", "prior": "af", "decoder": "pixelcnn"})
+    assert (block.latent_dim, block.encoder_channels, block.hidden_units) == (64, (16, 32, 32), 450)
+    assert (block.flow_steps, block.flow_hidden_units) == (4, (640, 640))
+    assert (block.masked_layers, block.kernel_size, block.filters, block.conditioning_maps) == (6, 3, 12, 4)
+    assert block.free_bits * 784 == pytest.approx(7.84)
+
+
+def test_null_means_all_images():
+    assert load_params(ROOT / "params.yaml").scales["paper"].test_images is None
+
+
+def test_a_model_is_found_by_name_or_refused():
+    params = load_params(ROOT / "params.yaml")
+    assert params.model("vlae").stage == "vlae"
+    with pytest.raises(ParamError, match=r"--model = 'vlea'.*vlae_full_context"):
+        params.model("vlea")
+
+
+@pytest.mark.parametrize("module", ["pipeline.config", "pipeline.data.datasets", "pipeline.reporting.report"])
+def test_reading_parameters_imports_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
