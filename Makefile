@@ -1,29 +1,30 @@
 # `make repro` and `make test` set up everything they need in .venv.
 PYTHON ?= python3
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)   # the stages are started as `python -m stages.…`
 
 .PHONY: repro paper test lint
 
 repro: .venv/installed
-	dvc repro
+	$(BIN)/dvc repro
 	@echo "The report is in reports/index.html (open it in a browser) and reports/report.md."
 
 paper: .venv/installed
-	dvc exp run -n paper -S scale=paper -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
+	$(BIN)/dvc exp run -n paper -S scale=paper -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
 	  -S 'color_datasets=[cifar10]'
 
 test: .venv/installed-dev
-	python -m pytest
+	$(BIN)/python -m pytest
 
 lint: .venv/installed-dev
-	ruff check .
-	mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q -c constraints.txt -e .
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	pip install -q -c constraints.txt -e .[dev]
+	$(BIN)/pip install -q -c constraints.txt -e .[dev]
 	@touch $@

@@ -38,6 +38,17 @@ class Range:
         return f"from {self.low:g} to {self.high:g}"
 
 
+@dataclass(frozen=True)
+class NotEmpty:
+    """A list with at least one item."""
+
+    def __contains__(self, value: tuple[Any, ...]) -> bool:
+        return len(value) > 0
+
+    def __str__(self) -> str:
+        return "a list that is not empty"
+
+
 Count = Annotated[int, Range(1)]
 Width = Annotated[int, Range(1, 4096)]
 Fraction = Annotated[float, Range(0, 1)]
@@ -56,7 +67,7 @@ class ModelConfig:
     prior: Literal["gaussian", "af", "none"]
     decoder: Literal["factorized", "pixelcnn"]
     latent_dim: Width = 64
-    encoder_channels: tuple[Width, ...] = (16, 32, 32)
+    encoder_channels: Annotated[tuple[Width, ...], NotEmpty()] = (16, 32, 32)
     hidden_units: Width = 450
     flow_steps: Annotated[int, Range(1, 64)] = 4
     flow_hidden_units: tuple[Width, ...] = (640, 640)
@@ -105,7 +116,7 @@ class ScaleConfig:
     batch_size: Count
     validate_every: Count
     validate_images: Count | None
-    test_images: Count | None
+    test_images: Annotated[int, Range(2)] | None
     importance_samples: Count
 
 
@@ -124,7 +135,7 @@ class Params:
     """The whole of params.yaml."""
 
     scale: str
-    binary_datasets: tuple[BinaryDataset, ...]
+    binary_datasets: Annotated[tuple[BinaryDataset, ...], NotEmpty()]
     color_datasets: tuple[ColorDataset, ...]
     vae_models: tuple[str, ...]
     pixelcnn_models: tuple[str, ...]
@@ -150,8 +161,14 @@ class Params:
     def model(self, name: str) -> ModelConfig:
         """The block of `models` called `name`; ParamError if there is none."""
         if name not in self.models:
-            raise ParamError(_refusal("--model", name, f"one of {', '.join(self.models)}"))
+            raise ParamError(_refusal("--model", name, f"one of {', '.join(self.models)} (models in params.yaml)"))
         return self.models[name]
+
+    def require_binary(self, dataset: str) -> None:
+        """ParamError unless `dataset` is one of binary_datasets, which are downloaded and prepared."""
+        if dataset not in self.binary_datasets:
+            allowed = f"one of {', '.join(self.binary_datasets)} (binary_datasets in params.yaml)"
+            raise ParamError(_refusal("--dataset", dataset, allowed))
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -191,7 +208,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is Annotated:
         return _in_range(_convert(arguments[0], value, key), arguments[1], key)
     if origin is Literal:
-        if value not in arguments or isinstance(value, bool):
+        if value not in arguments or type(value) is not type(arguments[0]):
             raise ParamError(_refusal(key, value, f"one of {', '.join(map(str, arguments))}"))
         return value
     if origin in (Union, types.UnionType):
@@ -216,7 +233,7 @@ def _scalar(kind: type, value: Any, key: str) -> Any:
     return value
 
 
-def _in_range(value: Any, allowed: Range, key: str) -> Any:
+def _in_range(value: Any, allowed: Range | NotEmpty, key: str) -> Any:
     if value not in allowed:
         raise ParamError(_refusal(key, value, str(allowed)))
     return value

@@ -8,6 +8,6 @@ import torch
 
 
 def stream(seed: int, purpose: str, *indices: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one purpose ("order", "noise", …) at one place (step, epoch, rank …)."""
+    """A fresh generator for one purpose ("order", "noise", …) at one place (step, epoch …)."""
     digest = hashlib.sha256(repr((seed, purpose, indices)).encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -11,7 +11,7 @@ def run_stage(main: Callable[[], None]) -> None:
     """Run a stage; an error that its user can mend ends it with one message and status 1, no traceback."""
     try:
         main()
-    except (ParamError, DataError) as error:
+    except (ParamError, DataError, FloatingPointError) as error:
         _refuse(str(error))
     except OSError as error:
         reason = error.strerror or str(error)

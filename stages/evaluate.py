@@ -30,7 +30,9 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params()
     params.model(arguments.model)
+    params.require_binary(arguments.dataset)
     torch.set_num_threads(params.training.threads)
+    torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
     device = resolve_device(params.training.device)
     folder = Path("runs") / arguments.dataset / arguments.model
     model = load_run(folder).model.to(device)

@@ -27,9 +27,8 @@ def train_stage(stage: Stage) -> None:
     block = params.model(arguments.model)
     if block.stage != stage:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
+    params.require_binary(arguments.dataset)
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
-    if dataset.kind != "binary":
-        raise ParamError(f"--dataset = {arguments.dataset!r}: must hold binary images for model {arguments.model!r}")
     run(params, block, dataset, arguments.model, arguments.minutes)
 
 
@@ -55,8 +54,8 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, minutes
     )
     validation = torch.from_numpy(dataset.valid[: params.budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
-    config = _config(params, block, dataset, name, plan)
-    checkpoint = checkpoint_path(config)
+    config = _config(params, block, dataset, name, device.type, plan)
+    checkpoint = checkpoint_path(config | {"plan": plan.identity()})
     state = train(model, batches, validation, plan, checkpoint)
     progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
     _write(Path("runs") / dataset.name / name, state, config | progress)
@@ -67,7 +66,9 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, minutes
 
 
 def resolve_device(device: str) -> str:
-    """`auto` as what this machine has."""
+    """`auto` as what this machine has; ParamError if it has no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ParamError("training.device = 'cuda': must be auto or cpu where no CUDA device is found")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
@@ -76,7 +77,8 @@ def resolve_device(device: str) -> str:
 def resolve_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
     if precision == "auto":
-        return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        capabilities = torch.cpu.get_capabilities()
+        return device.type == "cuda" or any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return precision == "bfloat16"
 
 
@@ -88,8 +90,8 @@ def _arguments(stage: Stage) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, plan: Plan) -> dict[str, Any]:
-    """All that decides the weights, resolved: the run's config.json, and the identity of its checkpoint."""
+def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:
+    """What the run was trained with, resolved: its config.json."""
     return {
         "dataset": dataset.name,
         "model": name,
@@ -103,6 +105,8 @@ def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, pla
         "validate_images": params.budget.validate_images,
         "training": dataclasses.asdict(params.training),
         "precision": "bfloat16" if plan.bfloat16 else "float32",
+        "device": device,
+        "torch": torch.__version__,
         "steps_planned": plan.steps,
     }
 

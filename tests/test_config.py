@@ -24,7 +24,7 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         else:
             block[last] = value
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
     return path
 
 
@@ -41,6 +41,8 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"models.vlae.tied": 1}, ["models.vlae.tied", "1", "true or false"]),
         ({"models.vlae.free_bits": -0.1}, ["models.vlae.free_bits", "-0.1", "at least 0"]),
         ({"models.vlae.free_bits": float("nan")}, ["models.vlae.free_bits", "nan"]),
+        ({"models.vlae.kernel_size": 3.0}, ["models.vlae.kernel_size", "3.0", "3, 5, 7"]),
+        ({"models.vlae.encoder_channels": []}, ["models.vlae.encoder_channels", "not empty"]),
         ({"models.vlae.kernel_size": 4}, ["models.vlae.kernel_size", "4", "3, 5, 7"]),
         ({"models.vlae.posterior": ...}, ["models.vlae.posterior", "missing"]),
         ({"models.pixelcnn.decoder": "factorized"}, ["models.pixelcnn.decoder", "pixelcnn"]),

@@ -16,7 +16,7 @@ from pipeline.units import nats_to_bits
 
 BOOTSTRAP_RESAMPLES = 2000
 IMAGES_AT_ONCE = 50
-"""Images per noise stream: the noise of an image does not depend on how many images are evaluated."""
+"""Images per noise stream: fixed, so that a bound on memory elsewhere does not change the numbers."""
 
 
 def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) -> pd.DataFrame:

@@ -65,7 +65,7 @@ class PixelCNN(nn.Module):
         context: Literal["stack", "full"],
     ) -> None:
         super().__init__()
-        channels = image_shape[0]
+        channels, _, width = image_shape
         reach = (kernel_size // 2, kernel_size // 2)
         self.later_layers = layers - 1
         whole = context == "full"
@@ -73,6 +73,7 @@ class PixelCNN(nn.Module):
             WholeImageConv2d(image_shape, filters) if whole else MaskedConv2d(channels, filters, reach, "A")
         )
         self.rows_above = self.later_layers * reach[0]
+        self.columns_right = min(self.image_layer.reach[1], width - 1)
         self.maps_layer = Conv2d(maps, filters, initial_scale=0.1)
         distinct = min(1, self.later_layers) if tied else self.later_layers
         self.masked = nn.ModuleList(MaskedConv2d(filters, filters, reach, "B") for _ in range(distinct))
@@ -97,22 +98,25 @@ class PixelCNN(nn.Module):
 
 @torch.no_grad()
 def sample_pixelcnn(network: PixelCNN, maps: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw images pixel by pixel: x_i = 1 where uniforms_i < p(x_i = 1 | earlier pixels, maps).
+    """Draw x_i = 1 where uniforms_i < p(x_i = 1 | earlier pixels, maps), as pixel by pixel in raster order.
 
-    maps (B, M, H, W), uniforms (B, C, H, W) to x (B, C, H, W) in {0, 1}. One pass a pixel, over the rows it can see.
+    maps (B, M, H, W), uniforms (B, C, H, W) to x (B, C, H, W) in {0, 1}. Pixels (row, column) with the same
+    column + slope · row do not see each other, and all they see comes before: they are drawn in one pass, over the rows
+    that matter. With 3×3 masks the slope is 2, 82 passes for 28×28; with full context it is the width, a pixel a pass.
     """
     x = torch.zeros_like(uniforms)
     conditioning = network.maps_layer(maps)
     height, width = uniforms.shape[-2:]
-    for row in range(height):
-        top = max(0, row - network.rows_above)
+    slope = network.columns_right + 1
+    for front in range(width + slope * (height - 1)):
+        rows = torch.arange(max(0, -((width - 1 - front) // slope)), min(height - 1, front // slope) + 1)
+        bottom = int(rows[-1]) + 1
+        top = max(0, int(rows[0]) - network.rows_above)
         first = max(0, top - network.image_layer.reach[0])
-        for column in range(width):
-            features = (
-                network.image_layer(x[:, :, first : row + 1])[:, :, top - first :] + conditioning[:, :, top : row + 1]
-            )
-            probability = network.body(features)[:, :, -1, column].sigmoid()
-            x[:, :, row, column] = (uniforms[:, :, row, column] < probability).float()
+        features = network.image_layer(x[:, :, first:bottom])[:, :, top - first :] + conditioning[:, :, top:bottom]
+        probabilities = network.body(features).sigmoid()
+        columns = front - slope * rows
+        x[:, :, rows, columns] = (uniforms[:, :, rows, columns] < probabilities[:, :, rows - top, columns]).float()
     return x
 
 

@@ -1,8 +1,7 @@
-"""Masked layers: the linear layers of MADE and the convolutions of PixelCNN, and a count of what they see."""
+"""Masked layers: the linear layers of MADE and the convolutions of PixelCNN."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -92,14 +91,3 @@ class WholeImageConv2d(MaskedConv2d):
         rows = F.pad(x.transpose(2, 3).reshape(batch, channels * width, height), (self.reach[0], 0))
         out = F.conv1d(rows, kernel.reshape(-1, channels * width, self.reach[0] + 1))
         return out.view(batch, -1, width, height).transpose(2, 3) + self.bias.view(-1, 1, 1)
-
-
-def context(logits: Callable[[Tensor], Tensor], image_shape: tuple[int, int, int], pixel: tuple[int, int]) -> Tensor:
-    """Which pixels of the input the output at `pixel` (row, column) depends on: (H, W) bool, by autograd.
-
-    `logits` maps (1, C, H, W) to (1, C, H, W). The inputs are random, so that no gradient vanishes by accident.
-    """
-    image = torch.rand((1, *image_shape), generator=torch.Generator().manual_seed(0), requires_grad=True)
-    row, column = pixel
-    (gradient,) = torch.autograd.grad(logits(image)[0, :, row, column].sum(), image)
-    return gradient[0].abs().sum(0) > 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -32,11 +33,18 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
 
 
 def load_run(folder: str | Path) -> Run:
-    """The model trained in `folder` ("runs/mnist5k/vlae"), on the CPU; FileNotFoundError if it is not there."""
+    """The model trained in `folder` ("runs/mnist5k/vlae"), on the CPU.
+
+    FileNotFoundError if it is not there, OSError if it cannot be read.
+    """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes it")
-    config = json.loads((folder / "config.json").read_text())
-    model = build_model(config["model_config"], image_shape=tuple(config["image_shape"]))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        model = build_model(config["model_config"], image_shape=tuple(config["image_shape"]))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{folder} is damaged, or of another version of the code ({reason}); train it again") from error
     return Run(model.eval().requires_grad_(False), config)

@@ -81,9 +81,7 @@ def code_length_bars(runs: Sequence[Run], path: Path) -> None:
             label="image given z: reconstruction",
         )
         for y, (kl, remainder) in enumerate(zip(code, rest, strict=True)):
-            axes.text(
-                kl + remainder, y, f"  {kl + remainder:.1f}", va="center", weight="bold", color="#1f2937"
-            )
+            axes.text(kl + remainder, y, f"  {kl + remainder:.1f}", va="center", weight="bold", color="#1f2937")
             axes.text(kl + remainder / 2, y, f"{remainder:.1f}", va="center", ha="center", color="#374151")
             _label_code(axes, kl, y, (code + rest).max())
         axes.set_yticks(range(len(runs)), [run.name for run in runs])

@@ -54,9 +54,7 @@ def tile(images: np.ndarray) -> np.ndarray:
     rows = -(-count // COLUMNS)
     scale = max(1, SHEET_WIDTH // (COLUMNS * width))
     line = max(1, scale // 2)
-    sheet = np.empty(
-        (rows * (height * scale + line) + line, COLUMNS * (width * scale + line) + line, 3), np.uint8
-    )
+    sheet = np.empty((rows * (height * scale + line) + line, COLUMNS * (width * scale + line) + line, 3), np.uint8)
     sheet[:] = GRID
     for index, image in enumerate(images.repeat(scale, axis=1).repeat(scale, axis=2)):
         row, column = divmod(index, COLUMNS)

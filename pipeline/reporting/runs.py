@@ -103,9 +103,7 @@ def read_run(folder: Path) -> Run:
 def _require(folder: Path, file: str, content: Collection[str], keys: Iterable[str]) -> None:
     missing = [key for key in keys if key not in content]
     if missing:
-        raise RunError(
-            f"run {folder}: {file} lacks {', '.join(missing)}; delete the folder and run `dvc repro`"
-        )
+        raise RunError(f"run {folder}: {file} lacks {', '.join(missing)}; delete the folder and run `dvc repro`")
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:

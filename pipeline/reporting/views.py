@@ -43,7 +43,9 @@ def paper_view(table: paper.Table, runs: Sequence[Run]) -> View:
     name = "Appendix D" if table.number == "D" else f"Table {table.number}"
     title = f"{name}: {table.title}, test NLL in {table.unit}"
     notes.insert(
-        0, f"Lower is better. The paper's NLL is importance-sampled with K = {table.importance_samples}."
+        0,
+        "Lower is better. The NLL of the paper's own models with a latent is importance-sampled with "
+        f"K = {table.importance_samples}.",
     )
     return View(title, header, rows, f"tables/{table_file(table)}", notes)
 

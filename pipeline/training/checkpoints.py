@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
 CODE = ("models/*.py", "training/*.py", "seeding.py")
@@ -40,6 +44,8 @@ def fingerprint(identity: dict[str, Any]) -> str:
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f"{path.stem}.*.partial"):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     torch.save(state, partial)
     with partial.open("rb") as file:
@@ -47,8 +53,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state at `path`, or None if there is none. Only tensors and plain values are read, no pickled objects."""
-    if not path.is_file():
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The state at `path`, on the CPU, or None if there is none; one that cannot be read is named and discarded.
+
+    Only tensors and plain values are read, no pickled objects.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
         return None
-    return torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        log.warning("%s: damaged (%s); discarded, the training starts anew", path, str(error).splitlines()[0])
+        path.unlink(missing_ok=True)
+        return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +40,11 @@ class Plan:
     checkpoint_seconds: float
     seconds: float | None = None
 
+    def identity(self) -> dict[str, Any]:
+        """All of it that decides the weights and the history."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in ("checkpoint_seconds", "seconds")}
+
     def rate(self, step: int) -> float:
         """Learning rate of a step: constant, then linear to zero over the last `decay_fraction` of the steps."""
         decaying = self.decay_fraction * self.steps
@@ -59,11 +67,8 @@ class State:
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
         save_checkpoint(path, {**parts, "step": self.step, "history": self.history, "sums": self.sums})
 
-    def restore(self, path: Path, device: torch.device) -> None:
-        """Go on from a checkpoint, if there is one."""
-        saved = load_checkpoint(path, device)
-        if saved is None:
-            return
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(saved[name])
         self.step, self.history, self.sums = saved["step"], saved["history"], saved["sums"]
@@ -96,16 +101,18 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
 
 
 def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> State:
-    device = batches.images.device
-    if not checkpoint.is_file():
+    saved = load_checkpoint(checkpoint)
+    if saved is None:
         first = torch.cat([batches.batch(i) for i in range(max(1, INITIALIZATION_IMAGES // batches.batch_size))])
-        initialize(model, first, stream(plan.seed, "initialization", device=device))
+        initialize(model, first, stream(plan.seed, "initialization", device=first.device))
     state = State(
         model,
         polyak_average(model, plan.polyak),
         torch.optim.Adamax(model.parameters(), lr=plan.learning_rate, foreach=True),
     )
-    state.restore(checkpoint, device)
+    if saved is not None:
+        state.restore(saved)
+        tqdm.write(f"going on after step {state.step} of {plan.steps}", file=sys.stderr)
     return state
 
 

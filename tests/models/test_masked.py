@@ -6,13 +6,24 @@ from conftest import VLAE
 
 from pipeline import build_model
 from pipeline.models.decoders import PixelCNN
-from pipeline.models.masked import MADE, MaskedConv2d, WholeImageConv2d, context
+from pipeline.models.masked import MADE, MaskedConv2d, WholeImageConv2d
 
 
 def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack"):
     network = PixelCNN((1, *size), 2, 4, kernel_size, layers, tied, context)
     maps = torch.randn(1, 2, *size)
     return lambda x: network(x, maps)
+
+
+def context(logits, image_shape, pixel):
+    """Which pixels of the input the output at `pixel` (row, column) depends on: (H, W) bool, by autograd.
+
+    The inputs are random, so that no gradient vanishes by accident.
+    """
+    image = torch.rand((1, *image_shape), generator=torch.Generator().manual_seed(0), requires_grad=True)
+    row, column = pixel
+    (gradient,) = torch.autograd.grad(logits(image)[0, :, row, column].sum(), image)
+    return gradient[0].abs().sum(0) > 0
 
 
 def earlier(size, pixel):

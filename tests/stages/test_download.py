@@ -26,9 +26,7 @@ def run(tmp_path):
             "https_proxy": "http://127.0.0.1:9",
         }
         command = [sys.executable, "-m", f"stages.{stage}"]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-        )
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
     return call
 
@@ -85,9 +83,7 @@ def test_missing_params(run, tmp_path):
     (tmp_path / "params.yaml").unlink()
     command = [sys.executable, "-m", "stages.download"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-    )
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stderr) == (1, "error: params.yaml: No such file or directory\n")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import ROOT, binary_images
 
@@ -37,7 +38,9 @@ def project(tmp_path):
 def start(folder: Path, stage: str, *arguments: str, checkpoints: str = "checkpoints") -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VLAE_CHECKPOINTS": str(folder / checkpoints)}
     command = [sys.executable, "-m", f"stages.{stage}", "--dataset", "mnist5k", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -56,8 +59,8 @@ def outcome(folder: Path, model: str) -> tuple[bytes, ...]:
     return contents
 
 
-def kill_after(process: subprocess.Popen, checkpoints: Path, saves: int) -> None:
-    """SIGKILL once the checkpoint has been replaced `saves` times: a moment within the training."""
+def kill_after(process: subprocess.Popen, checkpoints: Path, saves: int) -> int:
+    """SIGKILL once the checkpoint has been replaced `saves` times; the step it is from."""
     seen: set[int] = set()
     while len(seen) < saves:
         assert process.poll() is None, "finished before it could be killed"
@@ -65,14 +68,19 @@ def kill_after(process: subprocess.Popen, checkpoints: Path, saves: int) -> None
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    (checkpoint,) = checkpoints.glob("*.pt")
+    return torch.load(checkpoint, weights_only=True)["step"]
 
 
 def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
     finish(start(project, "train_vlae", "--model", "vlae", checkpoints="whole"))
     expected = outcome(project, "vlae")
+    steps = [0]
     for saves in (1, 7, 12):
-        kill_after(start(project, "train_vlae", "--model", "vlae"), project / "checkpoints", saves)
-    finish(start(project, "train_vlae", "--model", "vlae"))
+        process = start(project, "train_vlae", "--model", "vlae")
+        steps.append(kill_after(process, project / "checkpoints", saves))
+    assert steps == sorted(set(steps))
+    assert f"going on after step {steps[-1]} of 60" in finish(start(project, "train_vlae", "--model", "vlae"))
     assert outcome(project, "vlae") == expected
     assert not list((project / "checkpoints").glob("*.pt"))
 
@@ -80,7 +88,9 @@ def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
 def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
     finish(start(project, "train_pixelcnn", "--model", "pixelcnn", checkpoints="whole"))
     expected = outcome(project, "pixelcnn")
-    assert "the same command goes on" in finish(start(project, "train_pixelcnn", "--model", "pixelcnn", "--minutes", "0"))
+    assert "the same command goes on" in finish(
+        start(project, "train_pixelcnn", "--model", "pixelcnn", "--minutes", "0")
+    )
     assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/config.json").read_text())["steps"] == 1
     finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
@@ -108,11 +118,12 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
     [
         ("train_vlae", "vlea", ["--model", "'vlea'", "vlae_full_context"]),
         ("train_vlae", "vae", ["'vae'", "stages.train_vae"]),
+        ("train_vlae", "vlae --dataset nonsense", ["--dataset", "'nonsense'", "mnist5k", "binary_datasets"]),
         ("evaluate", "vlae", ["runs/mnist5k/vlae", "dvc repro"]),
     ],
 )
 def test_wrong_arguments_are_refused_without_a_traceback(project, stage, model, parts):
-    process = start(project, stage, "--model", model)
+    process = start(project, stage, "--model", *model.split())
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("error: ")
