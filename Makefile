@@ -1,7 +1,8 @@
 # `make repro` and `make test` set up everything they need in .venv.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
-export PATH := $(BIN):$(PATH)   # the stages are started as `python -m stages.…`
+# dvc.yaml starts the stages as `python -m stages.…`
+export PATH := $(BIN):$(PATH)
 
 .PHONY: repro paper test lint
 

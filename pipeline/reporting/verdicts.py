@@ -78,6 +78,8 @@ def judge_claims(runs: Iterable[Run]) -> list[Claim]:
         "Collapse: with a decoder that sees every earlier pixel, KL is under "
         f"{KL_RATIO_FULL_VLAE} of the VLAE's (in theory, with a strong enough decoder, zero; the threshold is ours)"
     )
+    if full and vlae and _free_bits(full) != _free_bits(vlae):
+        collapse += ". The two differ in free bits as well as in context: this alone does not show which of them empties the code"
     return [
         _below("An autoregressive decoder helps: NLL of VLAE below the VAE's", "nll", vlae, vae),
         _below("A latent code helps: NLL of VLAE below the Unconditional Decoder's", "nll", vlae, pixelcnn),
@@ -90,6 +92,10 @@ def judge_claims(runs: Iterable[Run]) -> list[Claim]:
         _below(lossy, "kl", vlae, vae, KL_RATIO_VLAE_VAE),
         _below(collapse, "kl", full, vlae, KL_RATIO_FULL_VLAE),
     ]
+
+
+def _free_bits(run: Run) -> float:
+    return run.config["model_config"]["free_bits"]
 
 
 def _below(statement: str, column: str, run: Run | None, other: Run | None, factor: float = 1) -> Claim:
