@@ -79,7 +79,10 @@ def judge_claims(runs: Iterable[Run]) -> list[Claim]:
         f"{KL_RATIO_FULL_VLAE} of the VLAE's (in theory, with a strong enough decoder, zero; the threshold is ours)"
     )
     if full and vlae and _free_bits(full) != _free_bits(vlae):
-        collapse += ". The two differ in free bits as well as in context: this alone does not show which of them empties the code"
+        collapse += (
+            ". The two differ in free bits as well as in context: this alone does not show which of them "
+            "empties the code"
+        )
     return [
         _below("An autoregressive decoder helps: NLL of VLAE below the VAE's", "nll", vlae, vae),
         _below("A latent code helps: NLL of VLAE below the Unconditional Decoder's", "nll", vlae, pixelcnn),

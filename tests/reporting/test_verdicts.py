@@ -49,6 +49,14 @@ def test_claims_on_numbers_that_bear_them_out(make_run):
     assert "lower" in judge_claims(runs)[0].measured
 
 
+def test_collapse_under_another_objective_is_said_to_be_no_proof(make_run):
+    vlae, full = (read_run(make_run(model=model)) for model in ("vlae", "vlae_full_context"))
+    for free_bits, confounded in ((0.0, True), (0.01, False)):
+        vlae.config["model_config"]["free_bits"] = 0.01
+        full.config["model_config"]["free_bits"] = free_bits
+        assert ("differ in free bits" in judge_claims([vlae, full])[-1].statement) == confounded
+
+
 def test_claims_on_numbers_that_contradict_them(make_run):
     vae, vlae = (read_run(make_run(model=model)) for model in ("vae", "vlae"))
     vlae.per_image["nll"] = vae.per_image["nll"] + 1
