@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,12 @@ def resolve_device(device: str) -> str:
 
 def resolve_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
-    if precision == "auto":
-        capabilities = torch.cpu.get_capabilities()
-        return device.type == "cuda" or any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return precision == "bfloat16"
+    if precision != "auto" or device.type == "cuda":
+        return precision != "float32"
+    capabilities: Mapping[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # torch that cannot tell computes in float32
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _arguments(stage: Stage) -> argparse.Namespace:

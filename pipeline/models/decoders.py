@@ -74,6 +74,7 @@ class PixelCNN(nn.Module):
         )
         self.rows_above = self.later_layers * reach[0]
         self.columns_right = min(self.image_layer.reach[1], width - 1)
+        # At first z is noise: it starts small, or the decoder would have to learn to ignore it before it can use it.
         self.maps_layer = Conv2d(maps, filters, initial_scale=0.1)
         distinct = min(1, self.later_layers) if tied else self.later_layers
         self.masked = nn.ModuleList(MaskedConv2d(filters, filters, reach, "B") for _ in range(distinct))
