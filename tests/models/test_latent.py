@@ -7,6 +7,7 @@ import torch
 from conftest import PIXELCNN, VAE, VLAE, all_binary_images, binary_images
 
 from pipeline import build_model
+from pipeline.models.decoders import sample_pixelcnn
 from pipeline.models.latent_parts import standard_normal_log_prob
 from pipeline.models.layers import initialize
 
@@ -113,8 +114,6 @@ def test_cropped_sampling_equals_whole_passes(block):
     latent = hasattr(model, "decoder")
     network = model.decoder.network if latent else model.network
     maps = model.decoder.generator(torch.randn(6, 3)) if latent else model.maps.expand(6, -1, -1, -1)
-    from pipeline.models.decoders import sample_pixelcnn
-
     x = torch.zeros_like(uniforms)
     with torch.no_grad():
         for i in range(9 * 5):
