@@ -6,6 +6,7 @@ Imports no torch, so that stages that are up to date, and bad parameters, cost n
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -24,18 +25,32 @@ class ParamError(ValueError):
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, both included; None is unbounded."""
+    """Bounds of a number, both included; a `high` of None is unbounded."""
 
-    low: float | None = None
+    low: float
     high: float | None = None
 
     def __contains__(self, value: float) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return value >= self.low and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
         if self.high is None:
             return f"at least {self.low:g}"
         return f"from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """Text of a form, given as a regular expression, and said in words."""
+
+    pattern: str
+    words: str
+
+    def __contains__(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+    def __str__(self) -> str:
+        return self.words
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,12 @@ Count = Annotated[int, Range(1)]
 Width = Annotated[int, Range(1, 4096)]
 Fraction = Annotated[float, Range(0, 1)]
 NonNegative = Annotated[float, Range(0)]
-BinaryDataset = Literal["mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101"]
+Seed = Annotated[int, Range(0, 2**31)]
+Context = Annotated[
+    str, Form(r"stack|full|downsampled|[1-9]\d?x[1-9]\d?", 'stack, full, downsampled or a window "AxB" such as 4x2')
+]
+Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
+BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101")
 ColorDataset = Literal["photos", "cifar10"]
 Stage = Literal["vae", "pixelcnn", "vlae"]
 EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos")
@@ -63,7 +83,7 @@ EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos")
 class ModelConfig:
     """One model: which parts it is composed of, and their sizes. Defaults are the paper's (Appendix A)."""
 
-    posterior: Literal["gaussian", "none"]
+    posterior: Literal["gaussian", "iaf", "none"]
     prior: Literal["gaussian", "af", "none"]
     decoder: Literal["factorized", "pixelcnn"]
     latent_dim: Width = 64
@@ -71,13 +91,16 @@ class ModelConfig:
     hidden_units: Width = 450
     flow_steps: Annotated[int, Range(1, 64)] = 4
     flow_hidden_units: tuple[Width, ...] = (640, 640)
-    context: Literal["stack", "full"] = "stack"
+    context: Context = "stack"
     masked_layers: Annotated[int, Range(1, 64)] = 6
     kernel_size: Literal[3, 5, 7, 9, 11] = 3
     filters: Width = 12
     tied: bool = True
     conditioning_maps: Width = 4
+    conditioning_scale: Annotated[float, Range(1e-3, 10)] = 0.1
+    objective: Objective = "free_bits"
     free_bits: NonNegative = 0.01
+    annealing_fraction: Fraction = 0.5
 
     @property
     def stage(self) -> Stage:
@@ -92,6 +115,7 @@ class TrainingConfig:
     """What all trainings share."""
 
     learning_rate: Annotated[float, Range(1e-8, 1)]
+    images: Literal["train", "train+valid"]
     decay_fraction: Fraction
     polyak: Fraction
     precision: Literal["auto", "float32", "bfloat16"]
@@ -117,6 +141,7 @@ class ScaleConfig:
     validate_every: Count
     validate_images: Count | None
     test_images: Annotated[int, Range(2)] | None
+    train_images: Annotated[int, Range(2)] | None
     importance_samples: Count
 
 
@@ -127,7 +152,20 @@ class DataConfig:
     mirror: str
     timeout: Annotated[float, Range(0.1, 3600)]
     retries: Annotated[int, Range(0, 20)]
-    binarization_seed: Annotated[int, Range(0, 2**31)]
+    binarization_seed: Seed
+
+
+@dataclass(frozen=True)
+class OwnDataset:
+    """A data set of binary images that is not built in.
+
+    `loader` ("package.module:function") gets the folder of the raw files and returns the splits train, valid, test, as
+    in pipeline/data/preparing.py; `files` maps the URL of each raw file to the SHA-256 of its content, unpacked.
+    """
+
+    loader: Annotated[str, Form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "package.module:function")]
+    dynamic: bool = False
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,15 +173,16 @@ class Params:
     """The whole of params.yaml."""
 
     scale: str
-    binary_datasets: Annotated[tuple[BinaryDataset, ...], NotEmpty()]
+    binary_datasets: Annotated[tuple[str, ...], NotEmpty()]
     color_datasets: tuple[ColorDataset, ...]
     vae_models: tuple[str, ...]
     pixelcnn_models: tuple[str, ...]
     vlae_models: tuple[str, ...]
     evaluate_models: tuple[str, ...]
-    seed: Annotated[int, Range(0, 2**31)]
+    seeds: Annotated[tuple[Seed, ...], NotEmpty()]
     checkpoint_seconds: NonNegative
     data: DataConfig
+    own_datasets: dict[str, OwnDataset]
     models: dict[str, ModelConfig]
     training: TrainingConfig
     scales: dict[str, ScaleConfig]
@@ -163,6 +202,14 @@ class Params:
         if name not in self.models:
             raise ParamError(_refusal("--model", name, f"one of {', '.join(self.models)} (models in params.yaml)"))
         return self.models[name]
+
+    def seed(self, number: int | None) -> int:
+        """`number` if it is one of `seeds`, the first of them if it is None; ParamError otherwise."""
+        if number is None:
+            return self.seeds[0]
+        if number not in self.seeds:
+            raise ParamError(_refusal("--seed", number, f"one of {list(self.seeds)} (seeds in params.yaml)"))
+        return number
 
     def require_binary(self, dataset: str) -> None:
         """ParamError unless `dataset` is one of binary_datasets, which are downloaded and prepared."""
@@ -194,7 +241,7 @@ def from_mapping(cls: type[T], raw: Any, key: str = "") -> T:
         if name not in fields:
             raise ParamError(f"{_join(key, name)}: unknown key; allowed: {', '.join(fields)}")
     for name, field in fields.items():
-        if name not in raw and field.default is dataclasses.MISSING:
+        if name not in raw and field.default is field.default_factory is dataclasses.MISSING:
             raise ParamError(f"{_join(key, name)}: missing")
     hints = typing.get_type_hints(cls, include_extras=True)
     return cls(**{name: _convert(hints[name], value, _join(key, name)) for name, value in raw.items()})
@@ -233,7 +280,7 @@ def _scalar(kind: type, value: Any, key: str) -> Any:
     return value
 
 
-def _in_range(value: Any, allowed: Range | NotEmpty, key: str) -> Any:
+def _in_range(value: Any, allowed: Range | Form | NotEmpty, key: str) -> Any:
     if value not in allowed:
         raise ParamError(_refusal(key, value, str(allowed)))
     return value
@@ -243,11 +290,18 @@ def _check_names(params: Params) -> None:
     """The checks that join two keys: names that must exist, and parts that must fit each other."""
     if params.scale not in params.scales:
         raise ParamError(_refusal("scale", params.scale, f"one of {', '.join(params.scales)}"))
+    known = [*BINARY_DATASETS, *params.own_datasets]
+    for i, dataset in enumerate(params.binary_datasets):
+        if dataset not in known:
+            raise ParamError(_refusal(f"binary_datasets[{i}]", dataset, f"one of {', '.join(known)}"))
+    for name in params.own_datasets:
+        if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset)):
+            raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
     trained: list[str] = []
     for stage in typing.get_args(Stage):
         names = getattr(params, f"{stage}_models")
         for name in names:
-            fitting = [known for known, block in params.models.items() if block.stage == stage]
+            fitting = [fit for fit, block in params.models.items() if block.stage == stage]
             if name not in fitting:
                 raise ParamError(_refusal(f"{stage}_models", name, f"one of {', '.join(fitting)}"))
         trained += names

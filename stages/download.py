@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from pipeline.config import load_params
-from pipeline.data import fetch, mirror_folder
+from pipeline.data import fetch, mirror_folder, register
 from stages import run_stage
 
 
 def main() -> None:
     """Fetch what is not there yet."""
     params = load_params()
+    register(params.own_datasets)
     mirror = mirror_folder(params.data.mirror)
     for dataset in params.datasets:
         files = fetch(dataset, Path("data/raw"), mirror, params.data.timeout, params.data.retries)

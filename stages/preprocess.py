@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from pipeline.config import load_params
-from pipeline.data import prepare, require, save
+from pipeline.data import prepare, register, require, save
 from stages import run_stage
 
 
 def main() -> None:
     """Prepare every data set in params.yaml."""
     params, raw = load_params(), Path("data/raw")
+    register(params.own_datasets)
     for dataset in params.datasets:
         require(dataset, raw)
         prepared = prepare(dataset, raw, params.data.binarization_seed)

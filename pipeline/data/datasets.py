@@ -21,7 +21,8 @@ class Dataset:
     """One data set: images (N, C, H, W) uint8 a split, and labels (N,) int64 where the source has classes.
 
     Values are 0..255 for colour and 0/1 for binary images, except the `train` images of a `dynamic` data set:
-    those are grey levels 0..255, to be binarized anew (P(ink) = level / 255) every time they are visited.
+    those are grey levels 0..255, to be binarized anew (P(ink) = level / 255) every time they are visited, and
+    `valid_levels` are the grey levels of `valid`, for a training on both.
     Raises ValueError if the arrays do not fit that description or each other.
     """
 
@@ -34,10 +35,19 @@ class Dataset:
     train_labels: np.ndarray | None = None
     valid_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    valid_levels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
             self._check(split, getattr(self, split), getattr(self, f"{split}_labels"))
+        if self.valid_levels is not None and (not self.dynamic or self.valid_levels.shape != self.valid.shape):
+            raise ValueError(f"{self.name}: valid_levels of a data set that is not dynamic, or not of valid's shape")
+
+    def training_images(self, splits: Literal["train", "train+valid"]) -> np.ndarray:
+        """What to train on (N, C, H, W): like `train`, with the validation images after it if those are wanted too."""
+        if splits == "train":
+            return self.train
+        return np.concatenate([self.train, self.valid if self.valid_levels is None else self.valid_levels])
 
     def _check(self, split: str, images: np.ndarray, labels: np.ndarray | None) -> None:
         where = f"{self.name}: {split}"

@@ -109,9 +109,7 @@ def _from_mirror(download: Download, folder: Path, mirror: Path | None, reasons:
     return False
 
 
-def _from_urls(
-    download: Download, folder: Path, timeout: float, retries: int, reasons: dict[str, str]
-) -> bool:
+def _from_urls(download: Download, folder: Path, timeout: float, retries: int, reasons: dict[str, str]) -> bool:
     urls = list(download.urls)
     for attempt in range(retries + 1):
         if attempt and urls:

@@ -65,9 +65,12 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
     kind, dynamic, read = RECIPES[dataset]
     values: dict[str, np.ndarray | None] = {}
     for i, (name, split) in enumerate(zip(SPLITS, read(raw_dir / dataset), strict=True)):
+        order = _permutation(len(split.images), i)
+        if dynamic and name == "valid":
+            values["valid_levels"] = split.images[order]
         if dynamic and name != "train":
             split = Split(binarize(split.images, binarization_seed, i), split.labels)
-        split = split.take(_permutation(len(split.images), i))
+        split = split.take(order)
         values |= {name: split.images, f"{name}_labels": split.labels}
     return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # only labels can be None
 
@@ -103,8 +106,7 @@ def _mnist5k(folder: Path) -> Splits:
 def _mnist_static(folder: Path) -> Splits:
     """Larochelle's 50,000 / 10,000 / 10,000, which have no labels."""
     train, valid, test = (
-        Split(read_amat(folder / f"binarized_mnist_{name}.amat", PIXELS).reshape(-1, 1, SIDE, SIDE))
-        for name in SPLITS
+        Split(read_amat(folder / f"binarized_mnist_{name}.amat", PIXELS).reshape(-1, 1, SIDE, SIDE)) for name in SPLITS
     )
     return train, valid, test
 

@@ -115,9 +115,7 @@ LATIN = "images_evaluation/Latin/character02/0001_20.png"
 
 
 def test_drawings(tmp_path):
-    path = drawings(
-        tmp_path / "a.zip", {LATIN: png(), "images_background/": b"", "x/.DS_Store": b"", GREEK: png()}
-    )
+    path = drawings(tmp_path / "a.zip", {LATIN: png(), "images_background/": b"", "x/.DS_Store": b"", GREEK: png()})
     found = list(formats.read_drawings(path))
     assert [(character, drawer) for character, drawer, _ in found] == [(394, 2), (1, 20)]
     assert found[0][2][1, 3] == 0
@@ -126,9 +124,7 @@ def test_drawings(tmp_path):
 
 def test_drawings_checksum_is_of_paths_and_pixels(tmp_path):
     first = formats.drawings_sha256(drawings(tmp_path / "a.zip", {LATIN: png(), GREEK: png()}))
-    again = formats.drawings_sha256(
-        drawings(tmp_path / "b.zip", {GREEK: png(), LATIN: png(), "README": b"x"})
-    )
+    again = formats.drawings_sha256(drawings(tmp_path / "b.zip", {GREEK: png(), LATIN: png(), "README": b"x"}))
     fewer = formats.drawings_sha256(drawings(tmp_path / "c.zip", {GREEK: png()}))
     assert first == again != fewer
 

@@ -41,8 +41,7 @@ def test_mnist5k_holds_every_image_of_the_package_once(mnist5k):
     lines = gzip.decompress(package_file(SOURCES["mnist5k"][0]).read_bytes()).decode().split()
     table = np.array([line.split(",") for line in lines], dtype=np.int64)
     source = {
-        images.tobytes(): label
-        for images, label in zip(table[:, :-1].astype(np.uint8), table[:, -1], strict=True)
+        images.tobytes(): label for images, label in zip(table[:, :-1].astype(np.uint8), table[:, -1], strict=True)
     }
     train = [source[image.tobytes()] for image in mnist5k.train]
     np.testing.assert_array_equal(train, mnist5k.train_labels)  # labels still belong to their images

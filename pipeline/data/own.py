@@ -1,0 +1,27 @@
+"""Data sets of a user's own, from `own_datasets` in params.yaml: beside the built-in ones once they are registered."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from pipeline.config import OwnDataset
+from pipeline.data.formats import DataError
+from pipeline.data.preparing import RECIPES
+from pipeline.data.sources import SOURCES, Download, RawFile
+
+
+def register(datasets: Mapping[str, OwnDataset]) -> None:
+    """Make `fetch`, `require` and `prepare` know these data sets; DataError if a loader cannot be imported."""
+    for name, block in datasets.items():
+        module, _, function = block.loader.partition(":")
+        try:
+            loader = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise DataError(f"own_datasets.{name}.loader = {block.loader!r}: cannot be imported ({error})") from error
+        RECIPES[name] = ("binary", block.dynamic, loader)
+        SOURCES[name] = tuple(_download(url, digest) for url, digest in block.files.items())
+
+
+def _download(url: str, digest: str) -> Download:
+    file = PurePosixPath(url).name
+    return Download(file, (RawFile(file.removesuffix(".gz"), digest),), (url.removesuffix(file),))
