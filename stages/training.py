@@ -18,7 +18,8 @@ from pipeline.models.build import build_model
 from pipeline.models.runs import save_run
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path
-from pipeline.training.loop import Plan, State, train
+from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
+from pipeline.training.objectives import Objective
 
 
 def train_stage(stage: Stage) -> None:
@@ -30,40 +31,47 @@ def train_stage(stage: Stage) -> None:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
     params.require_binary(arguments.dataset)
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
-    run(params, block, dataset, arguments.model, arguments.minutes)
+    run(params, block, dataset, arguments.model, params.seed(arguments.seed), arguments.minutes)
 
 
-def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, minutes: float | None) -> None:
+def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
     training = params.training
     torch.set_num_threads(training.threads)
     device = torch.device(resolve_device(training.device))
+    steps = getattr(params.budget.steps, block.stage)
     plan = Plan(
-        steps=getattr(params.budget.steps, block.stage),
+        steps=steps,
         learning_rate=training.learning_rate,
         decay_fraction=training.decay_fraction,
         polyak=training.polyak,
-        free_nats=block.free_bits * dataset.train[0].size,
+        objective=Objective(
+            block.objective, block.free_bits * dataset.train[0].size, max(1, round(block.annealing_fraction * steps))
+        ),
         bfloat16=resolve_bfloat16(training.precision, device),
         validate_every=params.budget.validate_every,
-        seed=params.seed,
+        seed=seed,
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )
-    batches = Batches(
-        torch.from_numpy(dataset.train).to(device), dataset.dynamic, params.budget.batch_size, params.seed
-    )
+    images = torch.from_numpy(dataset.training_images(training.images)).to(device)
+    batches = Batches(images, dataset.dynamic, params.budget.batch_size, seed)
     validation = torch.from_numpy(dataset.valid[: params.budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
     checkpoint = checkpoint_path(config | {"plan": plan.identity()})
     state = train(model, batches, validation, plan, checkpoint)
     progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
-    _write(Path("runs") / dataset.name / name, state, config | progress)
+    _write(run_folder(dataset.name, name, seed), state, config | progress)
     if state.step == plan.steps:
         checkpoint.unlink(missing_ok=True)
     else:
         print(f"stopped after {state.step} of {plan.steps} steps; the same command goes on", file=sys.stderr)
+
+
+def run_folder(dataset: str, model: str, seed: int) -> Path:
+    """Where a run is kept."""
+    return Path("runs") / dataset / model / f"seed{seed}"
 
 
 def resolve_device(device: str) -> str:
@@ -79,9 +87,8 @@ def resolve_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
     if precision != "auto" or device.type == "cuda":
         return precision != "float32"
-    capabilities: Mapping[str, Any] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # torch that cannot tell computes in float32
+    tell = getattr(torch.cpu, "get_capabilities", dict)  # torch that cannot tell computes in float32
+    capabilities: Mapping[str, Any] = tell()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
@@ -89,6 +96,7 @@ def _arguments(stage: Stage) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m stages.train_{stage}", description=f"Train a {stage} model.")
     parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
     parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
     return parser.parse_args()
 
@@ -102,7 +110,7 @@ def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, dev
         "image_shape": list(dataset.image_shape),
         "data_sha256": dataset.sha256(),
         "scale": params.scale,
-        "seed": params.seed,
+        "seed": plan.seed,
         "batch_size": params.budget.batch_size,
         "validate_every": plan.validate_every,
         "validate_images": params.budget.validate_images,
@@ -117,4 +125,4 @@ def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, dev
 def _write(folder: Path, state: State, config: dict[str, Any]) -> None:
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     save_run(folder, state.average.module, config | {"parameters": parameters})
-    pd.DataFrame(state.history).to_csv(folder / "history.csv", index=False)
+    pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config import ModelConfig, from_mapping, load_params
 from pipeline.models.decoders import FactorizedDecoder, Generator, PixelCNN, PixelCNNDecoder
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel, Model
-from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior
+from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior, IAFPosterior
 
 
 def build_model(
@@ -24,7 +24,7 @@ def build_model(
     return LatentVariableModel(
         image_shape,
         block.latent_dim,
-        GaussianPosterior(image_shape, block.encoder_channels, block.hidden_units, block.latent_dim),
+        _posterior(block, image_shape),
         _prior(block),
         _decoder(block, image_shape),
     )
@@ -36,6 +36,13 @@ def _block(name_or_block: str | Mapping[str, Any] | ModelConfig) -> ModelConfig:
     if isinstance(name_or_block, str):
         return load_params().model(name_or_block)
     return from_mapping(ModelConfig, name_or_block, "model")
+
+
+def _posterior(block: ModelConfig, image_shape: tuple[int, int, int]) -> GaussianPosterior:
+    sizes = (image_shape, block.encoder_channels, block.hidden_units, block.latent_dim)
+    if block.posterior == "iaf":
+        return IAFPosterior(*sizes, block.flow_steps, block.flow_hidden_units)
+    return GaussianPosterior(*sizes)
 
 
 def _prior(block: ModelConfig) -> GaussianPrior | AutoregressivePrior:
@@ -60,4 +67,5 @@ def _pixelcnn(block: ModelConfig, image_shape: tuple[int, int, int]) -> PixelCNN
         block.masked_layers,
         block.tied,
         block.context,
+        block.conditioning_scale,
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.latent_parts import pyramid
-from pipeline.models.layers import Conv2d, Linear, residual, residual_up
-from pipeline.models.masked import MaskedConv2d, WholeImageConv2d
+from pipeline.models.layers import Conv2d, Linear, ResidualBlock, residual, residual_up
+from pipeline.models.masked import DownsampledConv2d, MaskedConv2d, Reach, WholeImageConv2d
+from pipeline.models.sampling import sample_pixelcnn
+
+DOWNSAMPLING = 4
+"""Side of the blocks that the context "downsampled" averages over."""
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
@@ -50,8 +55,15 @@ class PixelCNN(nn.Module):
     two residual blocks of 1×1 convolutions, → ELU → 1×1 → logits (B, C, H, W).
 
     Adding two convolutions is the same as one convolution of the concatenation, and what the image alone gives can
-    be computed once for any number of latent samples. `tied`: the B layers share one set of weights. `context`:
-    "stack" is what the layers reach (69 pixels for the paper's six 3×3); "full" widens layer A to the whole image.
+    be computed once for any number of latent samples. `tied`: the B layers share one set of weights. `context` is
+    what a pixel sees of the image, through layer A and, in the first two cases, through the B layers too:
+
+        stack         what the masked layers reach: 69 pixels for the paper's six of 3×3
+        full          every earlier pixel: layer A is as large as the image
+        AxB           a window A wide and B tall above the pixel, and ⌈(A − 1)/2⌉ to its left; layers B are 1×1
+        downsampled   averages over 4×4 blocks, of the rows of blocks above the pixel's; layers B are 1×1
+
+    `conditioning_scale` is the standard deviation of what the maps add at the start, beside 1 from the image.
     """
 
     def __init__(
@@ -62,20 +74,15 @@ class PixelCNN(nn.Module):
         kernel_size: int,
         layers: int,
         tied: bool,
-        context: Literal["stack", "full"],
+        context: str,
+        conditioning_scale: float,
     ) -> None:
         super().__init__()
-        channels, _, width = image_shape
-        reach = (kernel_size // 2, kernel_size // 2)
+        channels = image_shape[0]
+        reach = Reach.square(kernel_size if context in ("stack", "full") else 1)
         self.later_layers = layers - 1
-        whole = context == "full"
-        self.image_layer = (
-            WholeImageConv2d(image_shape, filters) if whole else MaskedConv2d(channels, filters, reach, "A")
-        )
-        self.rows_above = self.later_layers * reach[0]
-        self.columns_right = min(self.image_layer.reach[1], width - 1)
-        # At first z is noise: it starts small, or the decoder would have to learn to ignore it before it can use it.
-        self.maps_layer = Conv2d(maps, filters, initial_scale=0.1)
+        self.image_layer = _image_layer(context, image_shape, filters, reach)
+        self.maps_layer = Conv2d(maps, filters, initial_scale=conditioning_scale)
         distinct = min(1, self.later_layers) if tied else self.later_layers
         self.masked = nn.ModuleList(MaskedConv2d(filters, filters, reach, "B") for _ in range(distinct))
         self.pointwise = nn.ModuleList(
@@ -91,34 +98,31 @@ class PixelCNN(nn.Module):
         """Logits (B, C, H, W) from the first layer's output (B, filters, H, W)."""
         h = h.contiguous(memory_format=torch.channels_last)
         for i in range(self.later_layers):
-            h = h + self.masked[i % len(self.masked)](F.elu(h))
-            if i % 2 == 0 and i // 2 < len(self.pointwise):
-                h = self.pointwise[i // 2](h)
+            h = h + self.later_layer(i)(F.elu(h))
+            for block in self.blocks_after(i):
+                h = block(h)
         return self.head(F.elu(h))
 
+    def later_layer(self, i: int) -> MaskedConv2d:
+        """Layer B number `i`, from 0."""
+        return cast(MaskedConv2d, self.masked[i % len(self.masked)])
 
-@torch.no_grad()
-def sample_pixelcnn(network: PixelCNN, maps: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw x_i = 1 where uniforms_i < p(x_i = 1 | earlier pixels, maps), as pixel by pixel in raster order.
+    def blocks_after(self, i: int) -> Iterable[ResidualBlock]:
+        """The 1×1 blocks that follow layer B number `i`."""
+        last = i % 2 or i // 2 == len(self.pointwise)
+        return () if last else cast(Iterable[ResidualBlock], self.pointwise[i // 2])
 
-    maps (B, M, H, W), uniforms (B, C, H, W) to x (B, C, H, W) in {0, 1}. Pixels (row, column) with the same
-    column + slope · row do not see each other, and all they see comes before: they are drawn in one pass, over the rows
-    that matter. With 3×3 masks the slope is 2, 82 passes for 28×28; with full context it is the width, a pixel a pass.
-    """
-    x = torch.zeros_like(uniforms)
-    conditioning = network.maps_layer(maps)
-    height, width = uniforms.shape[-2:]
-    slope = network.columns_right + 1
-    for front in range(width + slope * (height - 1)):
-        rows = torch.arange(max(0, -((width - 1 - front) // slope)), min(height - 1, front // slope) + 1)
-        bottom = int(rows[-1]) + 1
-        top = max(0, int(rows[0]) - network.rows_above)
-        first = max(0, top - network.image_layer.reach[0])
-        features = network.image_layer(x[:, :, first:bottom])[:, :, top - first :] + conditioning[:, :, top:bottom]
-        probabilities = network.body(features).sigmoid()
-        columns = front - slope * rows
-        x[:, :, rows, columns] = (uniforms[:, :, rows, columns] < probabilities[:, :, rows - top, columns]).float()
-    return x
+
+def _image_layer(
+    context: str, image_shape: tuple[int, int, int], filters: int, reach: Reach
+) -> MaskedConv2d | DownsampledConv2d:
+    if context == "full":
+        return WholeImageConv2d(image_shape, filters)
+    if context == "downsampled":
+        return DownsampledConv2d(image_shape, filters, DOWNSAMPLING)
+    if context != "stack":
+        reach = Reach.window(*map(int, context.split("x")))
+    return MaskedConv2d(image_shape[0], filters, reach, "A")
 
 
 class FactorizedDecoder(nn.Module):

@@ -12,18 +12,22 @@ class AutoregressiveFlow(nn.Module):
     """z = f(ε) by `steps` mean-only autoregressive steps, the order of the dimensions reversed between them.
 
     One step is z_i = ε_i + m_i(z_1 … z_{i-1}) with m a MADE. From z to ε all dimensions go at once; from ε to z they
-    go one after the other. Shifts alone have determinant 1, so log|det dε/dz| = 0.
+    go one after the other. Shifts alone have determinant 1, so that log|det dε/dz| = 0 and densities carry over.
     """
 
-    def __init__(self, dim: int, steps: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, dim: int, steps: int, hidden: tuple[int, ...], context: int = 0) -> None:
         super().__init__()
-        self.shifts = nn.ModuleList(MADE(dim, hidden) for _ in range(steps))
+        self.shifts = nn.ModuleList(MADE(dim, hidden, context) for _ in range(steps))
 
-    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) z to (B, D) ε and (B,) log|det dε/dz|: the density direction, one pass a step."""
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) z to (B, D) ε, one pass a step: the way to the density of an AF, and to the draws of an IAF.
+
+        `context` (B, C) is what else every shift depends on, if the flow was made with one. As all steps reverse
+        the order, an odd number of them returns ε in the reverse order of z.
+        """
         for shift in self.shifts:
-            z = (z - shift(z)).flip(-1)
-        return z, z.new_zeros(len(z))
+            z = (z - shift(z, context)).flip(-1)
+        return z
 
     @torch.no_grad()
     def forward(self, noise: Tensor) -> Tensor:

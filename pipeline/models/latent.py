@@ -15,9 +15,9 @@ from pipeline.models.decoders import (
     PixelCNN,
     PixelCNNDecoder,
     bernoulli_log_prob,
-    sample_pixelcnn,
 )
-from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior
+from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior, IAFPosterior
+from pipeline.models.sampling import sample_pixelcnn
 
 ROWS_AT_ONCE = 1024
 """Images × samples that one pass of importance sampling holds in memory."""
@@ -30,7 +30,7 @@ class LatentVariableModel(nn.Module):
         self,
         image_shape: tuple[int, int, int],
         latent_dim: int,
-        posterior: GaussianPosterior,
+        posterior: GaussianPosterior | IAFPosterior,
         prior: GaussianPrior | AutoregressivePrior,
         decoder: FactorizedDecoder | PixelCNNDecoder,
     ) -> None:
@@ -43,8 +43,17 @@ class LatentVariableModel(nn.Module):
 
         Their sum is an unbiased estimate of −ELBO(x), the Bits-Back code length of x (equation 2).
         """
-        z, log_q = self.posterior.sample(self.posterior.encode(x), self._noise(len(x), x, generator))
-        return {"reconstruction": -self.decoder.log_prob(x, z), "kl": log_q - self.prior.log_prob(z)}
+        z, kl = self.latent(x, generator)
+        return {"reconstruction": -self.decoder.log_prob(x, z), "kl": kl.sum(-1)}
+
+    def latent(self, x: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """z ~ q(z|x) and the terms of log q(z|x) − log p(z) by dimension, nats: (B, C, H, W) to (B, D) each."""
+        return self.draw(self.posterior.encode(x), generator)
+
+    def draw(self, parameters: tuple[Tensor, ...], generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """`latent` from what the posterior's `encode` has made of the images."""
+        z, log_q = self.posterior.sample(parameters, self._noise(len(parameters[0]), parameters[0], generator))
+        return z, log_q - self.prior.log_prob_terms(z)
 
     @torch.no_grad()
     def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -56,32 +65,42 @@ class LatentVariableModel(nn.Module):
     def log_prob(self, x: Tensor, importance_samples: int = 64, generator: Generator | None = None) -> Tensor:
         """log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q: a lower bound of log p(x) in expectation, rising with K.
 
-        (B, C, H, W) to (B,) nats. The sum is streamed, so that memory does not grow with B or K.
+        (B, C, H, W) to (B,) nats.
         """
-        if importance_samples < 1:
-            raise ValueError(f"importance_samples = {importance_samples}: must be at least 1")
-        images = max(1, ROWS_AT_ONCE // importance_samples)
-        return torch.cat([self._log_prob(batch, importance_samples, generator) for batch in x.split(images)])
+        reconstruction, kl = self.code_lengths(x, importance_samples, generator)
+        return torch.logsumexp(-reconstruction - kl, dim=0) - math.log(importance_samples)
 
-    def _log_prob(self, x: Tensor, importance_samples: int, generator: Generator | None) -> Tensor:
+    @torch.no_grad()
+    def code_lengths(self, x: Tensor, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """`loss` at several z_k ~ q(z|x) of each image: −log p(x|z_k) and log q(z_k|x) − log p(z_k), (draws, B) nats.
+
+        Their negative sum is the log importance weight of z_k. Images and draws pass in portions, so that no more
+        than these numbers grows with B or `draws`.
+        """
+        if draws < 1:
+            raise ValueError(f"draws = {draws}: must be at least 1")
+        images = max(1, ROWS_AT_ONCE // draws)
+        parts = [self._code_lengths(batch, draws, generator) for batch in x.split(images)]
+        reconstruction, kl = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        return reconstruction, kl
+
+    def _code_lengths(self, x: Tensor, draws: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
         parameters, features = self.posterior.encode(x), self.decoder.image_features(x)
-        total = x.new_full((len(x),), -math.inf)
         at_once = max(1, ROWS_AT_ONCE // len(x))
-        for start in range(0, importance_samples, at_once):
-            samples = min(at_once, importance_samples - start)
-            mean, log_scale = (_repeat(part, samples) for part in parameters)
-            noise = self._noise(samples * len(x), x, generator)
-            z, log_q = self.posterior.sample((mean, log_scale), noise)
-            repeated = None if features is None else _repeat(features, samples)
-            log_joint = self.decoder.log_prob(_repeat(x, samples), z, repeated) + self.prior.log_prob(z)
-            weights = (log_joint - log_q).view(samples, len(x))
-            total = torch.logaddexp(total, weights.logsumexp(0))
-        return total - math.log(importance_samples)
+        rows = []
+        for start in range(0, draws, at_once):
+            count = min(at_once, draws - start)
+            z, kl = self.draw(tuple(_repeat(part, count) for part in parameters), generator)
+            repeated = None if features is None else _repeat(features, count)
+            log_prob = self.decoder.log_prob(_repeat(x, count), z, repeated)
+            rows.append(torch.stack([-log_prob, kl.sum(-1)]).view(2, count, len(x)))
+        reconstruction, kl = torch.cat(rows, dim=1)
+        return reconstruction, kl
 
     @torch.no_grad()
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """z ~ q(z|x): (B, C, H, W) to (B, D)."""
-        return self.posterior.sample(self.posterior.encode(x), self._noise(len(x), x, generator))[0]
+        return self.latent(x, generator)[0]
 
     @torch.no_grad()
     def decompress(self, z: Tensor, generator: Generator | None = None) -> Tensor:

@@ -1,4 +1,7 @@
-"""What can stand for p(z) and q(z|x): densities over the latent vector, in nats."""
+"""What can stand for p(z) and q(z|x): densities over the latent vector, in nats.
+
+Densities come as a term for each dimension, so that the KL can be told by dimension.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +15,49 @@ from pipeline.models.flows import AutoregressiveFlow
 from pipeline.models.layers import Linear, residual, residual_down
 
 
-def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, I) in nats: (B, D) to (B,)."""
-    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+def standard_normal_terms(z: Tensor) -> Tensor:
+    """log N(z_d; 0, 1) of each dimension in nats: (B, D) to (B, D)."""
+    return -0.5 * (z.square() + math.log(2 * math.pi))
 
 
 class GaussianPrior(nn.Module):
     """p(z) = N(0, I)."""
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """(B, D) to (B,) nats."""
-        return standard_normal_log_prob(z)
+    def log_prob_terms(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D) nats, whose sum over D is log p(z)."""
+        return standard_normal_terms(z)
 
     def transform(self, noise: Tensor) -> Tensor:
         """(B, D) standard normal noise to (B, D) draws from the prior."""
         return noise
 
+    def noise(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D): the inverse of `transform`."""
+        return z
+
 
 class AutoregressivePrior(nn.Module):
-    """AF prior: z = f(ε), ε ~ N(0, I), log p(z) = log N(f⁻¹(z); 0, I) + log|det dε/dz| (section 3.2, equation 11)."""
+    """AF prior: z = f(ε), ε ~ N(0, I), log p(z) = log N(f⁻¹(z); 0, I) + log|det dε/dz| (section 3.2, equation 11).
+
+    The determinant is 1, f being made of shifts.
+    """
 
     def __init__(self, dim: int, steps: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         self.flow = AutoregressiveFlow(dim, steps, hidden)
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """(B, D) to (B,) nats."""
-        noise, log_det = self.flow.inverse(z)
-        return standard_normal_log_prob(noise) + log_det
+    def log_prob_terms(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place."""
+        terms = standard_normal_terms(self.noise(z))
+        return terms.flip(-1) if len(self.flow.shifts) % 2 else terms
 
     def transform(self, noise: Tensor) -> Tensor:
         """(B, D) standard normal noise to (B, D) draws from the prior."""
         return self.flow(noise)
+
+    def noise(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D): the inverse of `transform`."""
+        return self.flow.inverse(z)
 
 
 class GaussianPosterior(nn.Module):
@@ -65,16 +79,45 @@ class GaussianPosterior(nn.Module):
         self.hidden = Linear(width * height * breadth, hidden)
         self.head = Linear(hidden, 2 * dim, initial_scale=0.1)
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) to mean and log standard deviation, each (B, D)."""
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, H, W) to mean and log standard deviation, each (B, D), and the hidden units behind them (B, 450)."""
         features = F.elu(self.blocks(x.contiguous(memory_format=torch.channels_last))).flatten(1)
-        mean, log_scale = self.head(F.elu(self.hidden(features))).float().chunk(2, dim=-1)
-        return mean, log_scale
+        hidden = F.elu(self.hidden(features))
+        mean, log_scale = self.head(hidden).float().chunk(2, dim=-1)
+        return mean, log_scale, hidden
 
-    def sample(self, parameters: tuple[Tensor, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """z = μ + σ·noise (B, D), and log q(z|x) (B,) in nats; `parameters` from `encode`, noise ~ N(0, I)."""
-        mean, log_scale = parameters
-        return mean + log_scale.exp() * noise, standard_normal_log_prob(noise) - log_scale.sum(-1)
+    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """z = μ + σ·noise (B, D), and terms (B, D) whose sum over D is log q(z|x) in nats.
+
+        `parameters` from `encode`, noise ~ N(0, I).
+        """
+        mean, log_scale, _ = parameters
+        return mean + log_scale.exp() * noise, standard_normal_terms(noise) - log_scale
+
+
+class IAFPosterior(GaussianPosterior):
+    """q(z|x) of an inverse autoregressive flow: a Gaussian draw moved by shifts (Kingma et al., 2016, section 3).
+
+    The shifts see the encoder's hidden units as context. They are the AF prior's, of the same sizes, run in the
+    direction that takes one pass a step; with determinant 1 they leave log q as it was.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        channels: tuple[int, ...],
+        hidden: int,
+        dim: int,
+        steps: int,
+        flow_hidden: tuple[int, ...],
+    ) -> None:
+        super().__init__(image_shape, channels, hidden, dim)
+        self.flow = AutoregressiveFlow(dim, steps, flow_hidden, context=hidden)
+
+    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """As of the Gaussian posterior, from which the flow starts."""
+        start, terms = super().sample(parameters, noise)
+        return self.flow.inverse(start, parameters[-1]), terms
 
 
 def pyramid(size: tuple[int, int], levels: int) -> list[tuple[int, int]]:

@@ -33,11 +33,13 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
 
 
 def load_run(folder: str | Path) -> Run:
-    """The model trained in `folder` ("runs/mnist5k/vlae"), on the CPU.
+    """The model trained in `folder`, on the CPU: a run ("runs/mnist5k/vlae/seed0"), or a model with its first seed.
 
     FileNotFoundError if it is not there, OSError if it cannot be read.
     """
     folder = Path(folder)
+    seeds = sorted(folder.glob("seed*/config.json"), key=lambda path: int(path.parent.name.removeprefix("seed")))
+    folder = seeds[0].parent if seeds else folder
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes it")
     try:

@@ -1,4 +1,4 @@
-"""The training loop: Adamax, free bits, Polyak averaging, a learning curve, and resumption to the same bits."""
+"""The training loop: Adamax, an objective, Polyak averaging, a learning curve, and resumption to the same bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,20 +20,23 @@ from pipeline.seeding import stream
 from pipeline.training.averaging import polyak_average
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.training.objectives import free_bits_objective
+from pipeline.training.objectives import Objective
 
 INITIALIZATION_IMAGES = 512
+HISTORY_COLUMNS = (
+    "step", "epoch", "learning_rate", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is trained; `free_nats` per image, `seconds` a time limit after which the run stops to be resumed."""
+    """How a model is trained; `seconds` is a time limit after which the run stops, to be resumed."""
 
     steps: int
     learning_rate: float
     decay_fraction: float
     polyak: float
-    free_nats: float
+    objective: Objective
     bfloat16: bool
     validate_every: int
     seed: int
@@ -58,20 +61,24 @@ class State:
     model: Model
     average: AveragedModel
     optimizer: torch.optim.Optimizer
+    kl_weight: float
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
 
+    NUMBERS: ClassVar = ("kl_weight", "step", "history", "sums")
+
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        save_checkpoint(path, {**parts, "step": self.step, "history": self.history, "sums": self.sums})
+        save_checkpoint(path, parts | {name: getattr(self, name) for name in self.NUMBERS})
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(saved[name])
-        self.step, self.history, self.sums = saved["step"], saved["history"], saved["sums"]
+        for name in self.NUMBERS:
+            setattr(self, name, saved[name])
 
 
 def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkpoint: Path) -> State:
@@ -109,6 +116,7 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
         model,
         polyak_average(model, plan.polyak),
         torch.optim.Adamax(model.parameters(), lr=plan.learning_rate, foreach=True),
+        plan.objective.first_weight,
     )
     if saved is not None:
         state.restore(saved)
@@ -121,7 +129,7 @@ def _step(state: State, batches: Batches, plan: Plan) -> None:
     noise = stream(plan.seed, "noise", state.step, device=x.device)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.bfloat16):
         parts = state.model.loss(x, noise)
-    loss = free_bits_objective(parts, plan.free_nats)
+    loss = plan.objective.loss(parts, state.kl_weight)
     for group in state.optimizer.param_groups:
         group["lr"] = plan.rate(state.step)
     state.optimizer.zero_grad()
@@ -132,6 +140,7 @@ def _step(state: State, batches: Batches, plan: Plan) -> None:
     reconstruction, kl = (parts[name].mean().item() for name in ("reconstruction", "kl"))
     if not reconstruction + kl < float("inf"):
         raise FloatingPointError(f"step {state.step}: reconstruction {reconstruction}, kl {kl} nats per image")
+    state.kl_weight = plan.objective.next_weight(state.kl_weight, kl, state.step)
     state.sums = [a + b for a, b in zip(state.sums, (1.0, -reconstruction - kl, kl), strict=True)]
 
 
@@ -140,15 +149,17 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
     count, elbo, kl = state.sums
     state.sums = [0.0, 0.0, 0.0]
     valid_elbo, valid_kl = validate(state.average.module, validation, plan.seed)
-    return {
-        "step": state.step,
-        "epoch": state.step / batches.per_epoch,
-        "learning_rate": plan.rate(state.step - 1),
-        "train_elbo": elbo / count,
-        "train_kl": kl / count,
-        "valid_elbo": valid_elbo,
-        "valid_kl": valid_kl,
-    }
+    values = (
+        state.step,
+        state.step / batches.per_epoch,
+        plan.rate(state.step - 1),
+        elbo / count,
+        kl / count,
+        valid_elbo,
+        valid_kl,
+        state.kl_weight,
+    )
+    return dict(zip(HISTORY_COLUMNS, values, strict=True))
 
 
 @torch.no_grad()
@@ -163,4 +174,5 @@ def validate(model: nn.Module, images: Tensor, seed: int) -> tuple[float, float]
 
 
 def _progress_line(row: dict[str, float]) -> dict[str, str]:
-    return {"ELBO": f"{row['valid_elbo']:.2f}", "KL": f"{row['valid_kl']:.2f} nats"}
+    line = {"ELBO": f"{row['valid_elbo']:.2f}", "KL": f"{row['valid_kl']:.2f} nats"}
+    return line if row["kl_weight"] == 1 else line | {"KL weight": f"{row['kl_weight']:.3f}"}

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from torch import Tensor
 
+SOFT_CHANGE = 0.1
+SOFT_TOLERANCE = 0.05
 
-def free_bits_objective(parts: dict[str, Tensor], free_nats: float) -> Tensor:
-    """E[−log p(x|z)] + max(KL, λ), the maximum taken of the batch mean of the whole KL (Appendix A, λ = `free_nats`).
 
-    With an AF prior the KL does not split over dimensions, so the total is clamped; below λ it has no gradient.
-    `parts` are (B,) each; the result is a scalar.
+@dataclass(frozen=True)
+class Objective:
+    """A rule for E[−log p(x|z)] + w · KL, both batch means; `target` λ in nats per image, `annealing_steps` at least 1.
+
+    elbo             w = 1: minus the ELBO
+    free_bits        w = 1 and max(KL, λ) for KL: below λ it has no gradient (Appendix A; Kingma et al., 2016). With
+                     an AF prior the KL does not split over dimensions, so the total is clamped
+    soft_free_bits   w rises by 10 % (to 1 at most) after a batch with KL more than 5 % above λ, and falls by 10 %
+                     after one with KL below λ (Appendix B)
+    annealing        w rises linearly from 0 to 1 over the first `annealing_steps` steps (Bowman et al., 2016)
     """
-    return parts["reconstruction"].mean() + parts["kl"].mean().clamp_min(free_nats)
+
+    rule: Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
+    target: float = 0.0
+    annealing_steps: int = 1
+
+    def loss(self, parts: dict[str, Tensor], kl_weight: float) -> Tensor:
+        """A scalar, from `parts` of (B,) each."""
+        kl = parts["kl"].mean()
+        price = kl.clamp_min(self.target) if self.rule == "free_bits" else kl_weight * kl
+        return parts["reconstruction"].mean() + price
+
+    @property
+    def first_weight(self) -> float:
+        """w of the first step."""
+        return 0.0 if self.rule == "annealing" else 1.0
+
+    def next_weight(self, weight: float, kl: float, steps: int) -> float:
+        """w of the step after `steps` steps, the last of which had this w and this KL."""
+        if self.rule == "annealing":
+            return min(1.0, steps / self.annealing_steps)
+        if self.rule == "soft_free_bits" and kl > (1 + SOFT_TOLERANCE) * self.target:
+            return min(1.0, (1 + SOFT_CHANGE) * weight)
+        if self.rule == "soft_free_bits" and kl < self.target:
+            return (1 - SOFT_CHANGE) * weight
+        return weight

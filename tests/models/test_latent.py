@@ -7,9 +7,9 @@ import torch
 from conftest import PIXELCNN, VAE, VLAE, all_binary_images, binary_images
 
 from pipeline import build_model
-from pipeline.models.decoders import sample_pixelcnn
-from pipeline.models.latent_parts import standard_normal_log_prob
+from pipeline.models.latent_parts import standard_normal_terms
 from pipeline.models.layers import initialize
+from pipeline.models.sampling import sample_pixelcnn
 
 
 def initialized(block, shape, scale=1.0):
@@ -22,16 +22,19 @@ def initialized(block, shape, scale=1.0):
     return model
 
 
-@pytest.mark.parametrize("context", ["stack", "full"])
+@pytest.mark.parametrize("context", ["stack", "full", "2x1", "downsampled"])
 def test_pixelcnn_sums_to_one(context):
-    model = initialized(PIXELCNN | {"context": context}, (1, 3, 3), scale=5)
-    probabilities = model.log_prob(all_binary_images(3, 3)).double().exp()
-    assert len(probabilities) == 512
-    assert probabilities.std() * 512 > 0.1  # far from uniform, or the test would say nothing
+    shape = (5, 2) if context == "downsampled" else (3, 3)  # a second row of blocks
+    model = initialized(PIXELCNN | {"context": context}, (1, *shape), scale=5)
+    probabilities = model.log_prob(all_binary_images(*shape)).double().exp()
+    assert len(probabilities) == 2 ** (shape[0] * shape[1])
+    assert probabilities.std() * len(probabilities) > 0.1  # far from uniform, or the test would say nothing
     assert abs(probabilities.sum().item() - 1) < 1e-5
 
 
-@pytest.mark.parametrize("block", [VAE, VLAE, VLAE | {"context": "full"}])
+@pytest.mark.parametrize(
+    "block", [VAE, VLAE, VLAE | {"context": "full"}, VLAE | {"posterior": "iaf", "prior": "gaussian"}]
+)
 def test_importance_sampled_probabilities_sum_to_one(block, generator):
     model = initialized(block, (1, 2, 3), scale=1)
     images = all_binary_images(2, 3)
@@ -45,7 +48,7 @@ def exact_log_prob(model, x):
     """log ∫ p(x|z) p(z) dz on a grid of the 1-d latent."""
     z = torch.linspace(-12, 12, 4001)[:, None]
     with torch.no_grad():
-        joint = model.prior.log_prob(z).double()[:, None] + torch.stack(
+        joint = model.prior.log_prob_terms(z).sum(-1).double()[:, None] + torch.stack(
             [model.decoder.log_prob(image.expand(len(z), -1, -1, -1), z).double() for image in x], 1
         )
     return joint.logsumexp(0) + math.log(24 / 4000)
@@ -82,23 +85,24 @@ def test_af_prior_is_the_iaf_posterior():
     with torch.no_grad():
         noise = model._noise(len(x), x, torch.Generator().manual_seed(5))
         z, log_q_z = model.posterior.sample(model.posterior.encode(x), noise)
-        epsilon = model.prior.flow.inverse(z)[0]
-    jacobians = [
-        torch.autograd.functional.jacobian(lambda v: model.prior.flow.inverse(v[None])[0][0], row) for row in z
-    ]
-    log_q_epsilon = log_q_z - torch.stack([jacobian.slogdet().logabsdet for jacobian in jacobians])
+        epsilon = model.prior.flow.inverse(z)
+    jacobians = [torch.autograd.functional.jacobian(lambda v: model.prior.flow.inverse(v[None])[0], row) for row in z]
+    log_q_epsilon = log_q_z.sum(-1) - torch.stack([jacobian.slogdet().logabsdet for jacobian in jacobians])
     with torch.no_grad():
         likelihood = model.decoder.log_prob(x, model.prior.flow(epsilon))
-    theirs = likelihood + standard_normal_log_prob(epsilon) - log_q_epsilon
+    theirs = likelihood + standard_normal_terms(epsilon).sum(-1) - log_q_epsilon
     assert torch.allclose(ours, theirs, atol=1e-3)
 
 
 def test_importance_sampling_in_chunks_is_the_plain_estimate(monkeypatch):
     model, x = initialized(VLAE | {"latent_dim": 16}, (1, 6, 6)), binary_images(3, (1, 6, 6))
-    whole = model.log_prob(x, 12, torch.Generator().manual_seed(0))
+    whole = model.code_lengths(x, 12, torch.Generator().manual_seed(0))
+    log_prob = model.log_prob(x, 12, torch.Generator().manual_seed(0))
     monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", 6)
-    chunks = model._log_prob(x, 12, torch.Generator().manual_seed(0))
-    assert torch.allclose(whole, chunks, atol=1e-4)
+    chunks = model._code_lengths(x, 12, torch.Generator().manual_seed(0))
+    assert all(torch.allclose(*parts, atol=1e-4) for parts in zip(whole, chunks, strict=True))
+    weights = (-chunks[0] - chunks[1]).double().exp().mean(0)
+    assert torch.allclose(log_prob, weights.log().float(), atol=1e-4)
 
 
 def test_importance_samples_must_be_positive():
@@ -107,9 +111,19 @@ def test_importance_samples_must_be_positive():
         model.log_prob(binary_images(1, (1, 6, 6)), 0)
 
 
-@pytest.mark.parametrize("block", [VLAE, PIXELCNN, VLAE | {"context": "full"}, VLAE | {"masked_layers": 2}])
-def test_cropped_sampling_equals_whole_passes(block):
-    model, shape = initialized(block, (1, 9, 5), scale=5), (1, 9, 5)
+@pytest.mark.parametrize(
+    "block",
+    [
+        VLAE,
+        PIXELCNN,
+        VLAE | {"context": "full"},
+        VLAE | {"masked_layers": 2},
+        PIXELCNN | {"context": "full", "masked_layers": 2},
+        *(PIXELCNN | {"context": name} for name in ("1x1", "4x2", "5x3", "downsampled")),
+    ],
+)
+def test_sampling_equals_whole_passes_pixel_by_pixel(block):
+    model, shape = initialized(block, (1, 9, 5), scale=0.5), (1, 9, 5)
     uniforms = torch.rand(6, *shape, generator=torch.Generator().manual_seed(0))
     latent = hasattr(model, "decoder")
     network = model.decoder.network if latent else model.network

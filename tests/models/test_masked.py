@@ -6,11 +6,11 @@ from conftest import VLAE
 
 from pipeline import build_model
 from pipeline.models.decoders import PixelCNN
-from pipeline.models.masked import MADE, MaskedConv2d, WholeImageConv2d
+from pipeline.models.masked import MADE, MaskedConv2d, Reach, WholeImageConv2d
 
 
 def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack"):
-    network = PixelCNN((1, *size), 2, 4, kernel_size, layers, tied, context)
+    network = PixelCNN((1, *size), 2, 4, kernel_size, layers, tied, context, 1.0)
     maps = torch.randn(1, 2, *size)
     return lambda x: network(x, maps)
 
@@ -42,8 +42,34 @@ def test_paper_stack_sees_69_pixels():
     assert right_edge == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(("window", "pixels"), [("4x2", 10), ("5x3", 17), ("7x4", 31), ("1x1", 1), ("3x1", 4)])
+def test_a_window_is_a_wide_and_b_tall_above_the_pixel_and_half_as_wide_to_its_left(window, pixels):
+    wide, tall = map(int, window.split("x"))
+    seen = context(pixelcnn(context=window), (1, 28, 28), (14, 14))
+    rows, columns = seen[:14].nonzero().T
+    left = wide // 2
+    assert (14 - tall, 14 - left) == (rows.min(), columns.min())
+    assert len(rows) == wide * tall == (14 - rows.min()) * (columns.max() - columns.min() + 1)
+    assert seen[14].nonzero().flatten().tolist() == list(range(14 - left, 14))
+    assert seen.sum() == pixels
+
+
+def test_downsampled_context_is_the_averages_of_the_blocks_above():
+    size = (10, 14)
+    logits = pixelcnn(size, context="downsampled")
+    for pixel in ((0, 0), (3, 13), (4, 0), (5, 9), (9, 13)):
+        expected = torch.zeros(size, dtype=torch.bool)
+        expected[: pixel[0] // 4 * 4] = True
+        assert torch.equal(context(logits, (1, *size), pixel), expected)
+    image = torch.rand(1, 1, *size)
+    rearranged = image.clone()
+    rearranged[..., 4:8, 4:8] = image[..., 4:8, 4:8].flip(-1, -2)  # the same average
+    rearranged[..., 8:, 12:] = image[..., 8:, 12:].flip(-1)  # the block at the edge, 2 × 2
+    assert torch.allclose(logits(image), logits(rearranged), atol=1e-6)
+
+
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("stack", ["stack", "full"])
+@pytest.mark.parametrize("stack", ["stack", "full", "downsampled", "4x2", "9x9"])
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_no_pixel_sees_itself_or_a_later_one(kernel_size, stack, tied):
     size = (5, 6)
@@ -70,7 +96,7 @@ def test_decoder_of_a_built_model_is_causal():
 
 
 def test_masked_convolution_equals_a_plain_one_with_a_masked_kernel():
-    layer = MaskedConv2d(2, 3, (2, 2), "B")
+    layer = MaskedConv2d(2, 3, Reach.square(5), "B")
     x = torch.randn(1, 2, 7, 7)
     kernel = torch.zeros(3, 2, 5, 5)
     kernel[:, :, :3] = layer.weight.detach()
@@ -88,8 +114,21 @@ def test_whole_image_convolution_equals_the_two_dimensional_one():
 @pytest.mark.parametrize("dim", [1, 2, 5, 9])
 def test_made_is_strictly_autoregressive_and_complete(dim):
     made = MADE(dim, (32, 32))
-    jacobian = torch.zeros(dim, dim)
-    for _ in range(8):  # several points, since a ReLU may be off at one of them
-        jacobian += torch.autograd.functional.jacobian(made, torch.randn(1, dim)).view(dim, dim).abs()
+    jacobian = total_jacobian(made, dim)
     assert (jacobian.triu() == 0).all()
     assert ((jacobian > 0) == torch.ones(dim, dim).tril(-1).bool()).all()
+
+
+@pytest.mark.parametrize("hidden", [(), (32,), (32, 32)])
+def test_made_with_context_stays_autoregressive_and_every_output_but_the_first_sees_the_context(hidden):
+    made = MADE(5, hidden, context=3)
+    assert (total_jacobian(lambda z: made(z, torch.ones(1, 3)), 5).triu() == 0).all()
+    by_context = total_jacobian(lambda context: made(torch.ones(1, 5), context), 5, 3)
+    assert (by_context[1:] > 0).all()
+
+
+def total_jacobian(function, outputs, inputs=None):
+    """(outputs, inputs): sums of |∂ output / ∂ input| over several points, since a ReLU may be off at one of them."""
+    inputs = inputs or outputs
+    points = torch.randn(8, 1, inputs)
+    return sum(torch.autograd.functional.jacobian(function, point).view(outputs, inputs).abs() for point in points)

@@ -9,10 +9,11 @@ from conftest import PIXELCNN, VLAE, binary_images
 from pipeline import build_model
 from pipeline.training.batches import Batches
 from pipeline.training.loop import Plan, train, validate
+from pipeline.training.objectives import Objective
 
 SHAPE = (1, 6, 6)
 PLAN = Plan(
-    steps=12, learning_rate=0.01, decay_fraction=0.5, polyak=0.9, free_nats=1.0, bfloat16=False,
+    steps=12, learning_rate=0.01, decay_fraction=0.5, polyak=0.9, objective=Objective("free_bits", 1.0), bfloat16=False,
     validate_every=4, seed=0, checkpoint_seconds=1e9,
 )  # fmt: skip
 
@@ -34,13 +35,15 @@ def test_training_lowers_the_bound(tmp_path):
     assert history[-1]["valid_elbo"] > history[0]["valid_elbo"]
 
 
+@pytest.mark.parametrize("rule", ["free_bits", "soft_free_bits", "annealing"])
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
-def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds):
-    whole = run(PLAN, tmp_path / "whole.pt")
+def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds, rule):
+    plan = dataclasses.replace(PLAN, objective=Objective(rule, 3.0, 10))
+    whole = run(plan, tmp_path / "whole.pt")
     path = tmp_path / "pieces.pt"
     pieces = 0
     while True:
-        state = run(dataclasses.replace(PLAN, seconds=seconds), path)
+        state = run(dataclasses.replace(plan, seconds=seconds), path)
         pieces += 1
         if state.step == PLAN.steps:
             break
@@ -48,6 +51,7 @@ def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds):
     assert pieces > 1 or seconds > 0
     assert torch.equal(weights(state), weights(whole))
     assert state.history == whole.history
+    assert (state.history[-1]["kl_weight"] != 1) == (rule == "soft_free_bits")
 
 
 def test_a_finished_training_writes_no_checkpoint_of_its_own_accord(tmp_path):
