@@ -1,4 +1,4 @@
-"""Evaluate a trained model on test images: NLL, ELBO, KL, and the pictures of Figures 1 and 2.
+"""Evaluate a trained model: NLL, ELBO, KL, what its code carries and keeps, and the pictures of Figures 1 and 2.
 
 python -m stages.evaluate --dataset mnist5k --model vlae
 """
@@ -8,41 +8,63 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from pipeline.config import load_params
-from pipeline.data.datasets import load_dataset
+from pipeline.config import Params, load_params
+from pipeline.data.datasets import Dataset, load_dataset
+from pipeline.evaluation.code import binarized, describe_code, probe_code
 from pipeline.evaluation.likelihood import per_image, summarize
 from pipeline.evaluation.panels import panels
-from pipeline.models.latent import AutoregressiveModel
+from pipeline.evaluation.structure import kept
+from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
+from pipeline.seeding import stream
 from stages import run_stage
-from stages.training import resolve_device
+from stages.training import resolve_device, run_folder
 
 
 def main() -> None:
-    """Read runs/<dataset>/<model>/ weights and the prepared data; write metrics.json, per_image.csv, panels.npz."""
+    """Read weights and prepared data; write metrics, per-image tables, panels and dimensions beside the weights."""
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description="Evaluate a trained model.")
     parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
     parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
     arguments = parser.parse_args()
     params = load_params()
     params.model(arguments.model)
     params.require_binary(arguments.dataset)
+    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
+    seed = params.seed(arguments.seed)
+    evaluate(params, dataset, run_folder(arguments.dataset, arguments.model, seed), seed)
+
+
+def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
+    """Evaluate the run in `folder` at the current scale."""
     torch.set_num_threads(params.training.threads)
     torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
-    device = resolve_device(params.training.device)
-    folder = Path("runs") / arguments.dataset / arguments.model
+    device = torch.device(resolve_device(params.training.device))
     model = load_run(folder).model.to(device)
-    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
-    images = torch.from_numpy(dataset.test[: params.budget.test_images]).float().to(device)
-    table = per_image(model, images, params.budget.importance_samples, params.seed)
+    budget = params.budget
+    test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
+    train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
+    table = per_image(model, test, budget.importance_samples, seed)
+    on_train = per_image(model, train[: budget.train_images], budget.importance_samples, seed)
+    pictures = panels(model, test, seed)
     exact = isinstance(model, AutoregressiveModel)
-    metrics = summarize(table, params.budget.importance_samples, exact, params.seed)
+    metrics: dict[str, Any] = summarize(table, budget.importance_samples, exact, seed)
+    metrics |= {"train_nll": float(on_train["nll"].mean()), "train_images": len(on_train)}
+    dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
+    if isinstance(model, LatentVariableModel):
+        dimensions, numbers = describe_code(model, test, seed)
+        metrics |= numbers | kept(pictures["originals"], pictures["decompressions"], seed)
+        metrics |= probe_code(model, dataset, train, test, seed)
+    dimensions.to_csv(folder / "dimensions.csv", index_label="dimension", float_format="%.6f")
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
-    pictures = panels(model, images, params.seed)
+    on_train.to_csv(folder / "per_image_train.csv", index_label="image", float_format="%.5f")
     np.savez_compressed(folder / "panels.npz", allow_pickle=False, **pictures)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""The images of Figures 1 and 2: test images with a lossy decompression each, and samples."""
+"""Pictures a model draws: Figures 1 and 2 of the paper, and walks through the latent space."""
 
 from __future__ import annotations
 
@@ -9,19 +9,56 @@ from torch import Tensor
 from pipeline.models.latent import LatentVariableModel, Model
 from pipeline.seeding import stream
 
-PAIRS, SAMPLES = 32, 64
+SAMPLES = 64
+DECOMPRESSIONS = 100
+"""Test images that are decompressed: the pairs of Figure 1, and enough to count what is kept."""
+ROWS, STEPS = 8, 6
+TRAVERSED = 2.5
+"""How far a traversal goes to each side, in standard deviations of the codes of all images."""
 
 
 def panels(model: Model, images: Tensor, seed: int) -> dict[str, np.ndarray]:
-    """uint8 arrays (n, C, H, W) in {0, 1}: `samples`, and with a latent `originals` and their `decompressions`.
+    """uint8 arrays (n, C, H, W) in {0, 1}, drawn from `images` (N, C, H, W).
 
-    The originals are the first of `images` (N, C, H, W).
+    `samples`; and with a latent `originals`, the first images, with a decompression each, `interpolations` and
+    `traversals`.
     """
     device = images.device
     pictures = {"samples": model.sample(SAMPLES, generator=stream(seed, "samples", device=device))}
     if isinstance(model, LatentVariableModel):
-        originals = images[:PAIRS]
+        originals = images[:DECOMPRESSIONS]
         generator = stream(seed, "decompressions", device=device)
-        pictures["originals"] = originals
-        pictures["decompressions"] = model.decompress(model.encode(originals, generator=generator), generator=generator)
+        codes = model.encode(originals, generator=generator)
+        pictures |= {"originals": originals, "decompressions": model.decompress(codes, generator=generator)}
+        pictures["interpolations"] = interpolations(model, originals, codes, generator)
+        pictures["traversals"] = traversals(model, codes, generator)
     return {name: picture.to(torch.uint8).cpu().numpy() for name, picture in pictures.items()}
+
+
+def interpolations(model: LatentVariableModel, originals: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
+    """8 rows of 8: a test image, decompressions of 6 codes on the way to the next one's, and that image.
+
+    The way is straight in the noise ε that the prior makes z from. (N, C, H, W) and (N, D) to (64, C, H, W).
+    """
+    noise = model.prior.noise(codes[: 2 * ROWS])
+    share = torch.linspace(0, 1, STEPS, device=noise.device)[None, :, None]
+    between = torch.lerp(noise[:ROWS, None], noise[ROWS:, None], share)
+    drawn = _decompress_rows(model, model.prior.transform(between.flatten(0, 1)), generator)
+    ends = originals[: 2 * ROWS].unflatten(0, (2, ROWS, 1))
+    return torch.cat([ends[0], drawn, ends[1]], dim=1).flatten(0, 1)
+
+
+def traversals(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
+    """8 rows of 8: the first code with one dimension moved, of the 8 that vary most. (N, D) to (64, C, H, W)."""
+    mean, deviation = codes.mean(0), codes.std(0)
+    moved = codes[0].expand(ROWS, ROWS, -1).clone()
+    offsets = torch.linspace(-TRAVERSED, TRAVERSED, ROWS, device=codes.device)
+    for row, dimension in enumerate(deviation.argsort(descending=True)[:ROWS]):
+        moved[row, :, dimension] = mean[dimension] + offsets * deviation[dimension]
+    return _decompress_rows(model, moved.flatten(0, 1), generator).flatten(0, 1)
+
+
+def _decompress_rows(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
+    """(8 · n, D) to (8, n, C, H, W), from the same uniforms, so that only z makes a difference."""
+    uniforms = torch.rand((1, *model.image_shape), generator=generator, device=codes.device)
+    return model.decoder.sample(codes, uniforms.expand(len(codes), -1, -1, -1)).unflatten(0, (ROWS, -1))

@@ -1,0 +1,27 @@
+"""A mean over images and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BOOTSTRAP_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over images with its standard error and 95 % bootstrap interval."""
+
+    mean: float
+    se: float
+    low: float
+    high: float
+
+
+def bootstrap(values: np.ndarray, seed: int) -> Interval:
+    """Mean of `values` (N,), its standard error, and the percentile interval of N images drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    means = [generator.choice(values, len(values)).mean() for _ in range(BOOTSTRAP_RESAMPLES)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(low), float(high))

@@ -1,0 +1,75 @@
+"""What is in the code z of a trained model: by dimension, in nats, and in what can be read off it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pipeline.data.datasets import Dataset
+from pipeline.evaluation.information import active_units, activity, mutual_information_bound
+from pipeline.evaluation.probe import MOST_TRAIN_IMAGES, probe_report
+from pipeline.models.latent import LatentVariableModel
+from pipeline.models.latent_parts import IAFPosterior
+from pipeline.seeding import stream
+
+DRAWS = 32
+AT_ONCE = 500
+
+
+def describe_code(model: LatentVariableModel, images: Tensor, seed: int) -> tuple[pd.DataFrame, dict[str, float]]:
+    """The dimensions of z over `images` (N, C, H, W) in {0, 1}, and numbers for the whole of it.
+
+    A row a dimension: `kl_nats`, the mean of log q(z|x) − log p(z) by dimension, and `activity`. With an AF prior or
+    an IAF posterior the terms add up to the KL, but one alone is no divergence and may be negative. The numbers are
+    `active_units` and, where q has the closed form that takes, `information_nats`, a lower bound on I(x; z).
+    """
+    codes, terms = draw_codes(model, images, DRAWS, stream(seed, "codes", device=images.device))
+    table = pd.DataFrame({"kl_nats": terms.mean((0, 1)).cpu().numpy(), "activity": activity(codes).cpu().numpy()})
+    numbers: dict[str, float] = {"active_units": active_units(codes)}
+    if not isinstance(model.posterior, IAFPosterior):
+        with torch.no_grad():
+            parts = zip(*(model.posterior.encode(batch)[:2] for batch in images.split(AT_ONCE)), strict=True)
+        mean, log_scale = (torch.cat(part) for part in parts)
+        numbers["information_nats"] = mutual_information_bound(codes[0], mean, log_scale)
+    return table, numbers
+
+
+@torch.no_grad()
+def draw_codes(
+    model: LatentVariableModel, images: Tensor, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """`draws` codes z ~ q(z|x) of each image and their KL terms by dimension: (draws, N, D) each."""
+    rows = []
+    for batch in images.split(AT_ONCE):
+        parameters = model.posterior.encode(batch)
+        rows.append([model.draw(parameters, generator) for _ in range(draws)])
+    codes, terms = (torch.cat([torch.stack([draw[part] for draw in row]) for row in rows], dim=1) for part in (0, 1))
+    return codes, terms
+
+
+def probe_code(
+    model: LatentVariableModel, dataset: Dataset, train: Tensor, test: Tensor, seed: int
+) -> dict[str, float]:
+    """How well the class can be read off z by a linear classifier; nothing where the data set has no labels.
+
+    `train` and `test` (N, C, H, W) in {0, 1} are the first images of the splits. z is one draw an image: what a
+    receiver of the code would have.
+    """
+    if dataset.train_labels is None or dataset.test_labels is None:
+        return {}
+    train = train[:MOST_TRAIN_IMAGES]
+    generator = stream(seed, "probe", device=train.device)
+    train_z, test_z = (draw_codes(model, images, 1, generator)[0][0].cpu().numpy() for images in (train, test))
+    train_pixels, test_pixels = (images.flatten(1).cpu().numpy() for images in (train, test))
+    labels = dataset.train_labels[: len(train)], dataset.test_labels[: len(test)]
+    return probe_report(train_z, train_pixels, labels[0], test_z, test_pixels, labels[1], seed)
+
+
+def binarized(levels: np.ndarray, dynamic: bool, generator: torch.Generator) -> Tensor:
+    """Training images (N, C, H, W) uint8 as float in {0, 1}; grey levels of a `dynamic` data set are drawn once."""
+    images = torch.from_numpy(levels).float()
+    if not dynamic:
+        return images
+    return (torch.rand(images.shape, generator=generator) * 255 < images).float()

@@ -1,0 +1,77 @@
+"""What is told of a code, on models whose posterior is known because it is set by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import VAE, VLAE, binary_images
+
+from pipeline import build_model
+from pipeline.data.datasets import Dataset
+from pipeline.evaluation.code import binarized, describe_code, draw_codes, probe_code
+
+SHAPE = (1, 6, 6)
+
+
+def constant_posterior(log_scale=0.0):
+    """A model whose q(z|x) is N(0, exp(log_scale)²) for every image."""
+    model = build_model(VAE, SHAPE)
+    with torch.no_grad():
+        model.posterior.head.gain.zero_()
+        model.posterior.head.bias.copy_(torch.tensor([0.0] * 3 + [log_scale] * 3))
+    return model
+
+
+def test_a_code_that_ignores_the_image_is_empty():
+    table, numbers = describe_code(constant_posterior(), binary_images(200, SHAPE), seed=0)
+    assert table["kl_nats"].abs().max() < 1e-5
+    assert numbers["information_nats"] == pytest.approx(0, abs=1e-6)
+
+
+def test_kl_terms_of_a_gaussian_are_its_closed_form():
+    table, _ = describe_code(constant_posterior(log_scale=-1.0), binary_images(200, SHAPE), seed=0)
+    expected = 0.5 * (math.exp(-2) - 1 + 2)
+    assert table["kl_nats"].to_numpy() == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("block", [VAE, VLAE, VLAE | {"posterior": "iaf", "prior": "gaussian"}])
+def test_terms_add_up_to_the_kl_and_information_needs_a_gaussian(block):
+    model, x = build_model(block, SHAPE), binary_images(50, SHAPE)
+    table, numbers = describe_code(model, x, seed=0)
+    with torch.no_grad():
+        kl = torch.stack([model.loss(x, torch.Generator().manual_seed(seed))["kl"] for seed in range(32)]).mean()
+    assert table["kl_nats"].sum() == pytest.approx(kl.item(), abs=0.2)
+    assert ("information_nats" in numbers) == (block["posterior"] == "gaussian")
+    if "information_nats" in numbers:
+        assert numbers["information_nats"] < table["kl_nats"].sum() + 0.1
+    assert 0 <= numbers["active_units"] <= 3
+
+
+def test_draws_of_an_image_do_not_depend_on_how_many_follow_in_its_portion(monkeypatch):
+    model, x = build_model(VAE, SHAPE), binary_images(6, SHAPE)
+    monkeypatch.setattr("pipeline.evaluation.code.AT_ONCE", 3)
+    few, many = (draw_codes(model, images, 4, torch.Generator().manual_seed(0))[0] for images in (x[:3], x))
+    assert many.shape == (4, 6, 3)
+    assert torch.equal(few, many[:, :3])
+
+
+def test_the_class_is_read_off_a_code_that_has_it_and_only_with_labels():
+    """Images of two classes, blank and full; the posterior's mean follows them."""
+    classes = np.arange(80) % 2
+    images = np.repeat(classes, 36).reshape(80, *SHAPE).astype(np.uint8)
+    labelled = Dataset("toy", "binary", False, images, images, images, classes, classes, classes)
+    model, x = constant_posterior(log_scale=-4.0), torch.from_numpy(images).float()
+    assert probe_code(model, labelled, x, x[:40], seed=0)["probe_z"] < 0.8
+    with torch.no_grad():
+        model.posterior.head.gain[:3] = 1
+    assert probe_code(model, labelled, x, x[:40], seed=0)["probe_z"] == 1
+    assert probe_code(model, Dataset("toy", "binary", False, images, images, images), x, x, seed=0) == {}
+
+
+def test_training_images_are_drawn_from_their_grey_levels():
+    levels = np.full((400, *SHAPE), 51, np.uint8)
+    drawn = binarized(levels, True, torch.Generator().manual_seed(0))
+    assert drawn.mean().item() == pytest.approx(0.2, abs=0.02)
+    assert set(drawn.unique().tolist()) == {0, 1}
+    assert torch.equal(binarized(levels // 51, False, torch.Generator()), torch.ones(400, *SHAPE))
