@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Run, Training
 from pipeline.units import nats_to_bits
 
 PALETTE = ("#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569")
@@ -38,8 +38,8 @@ STYLE: Any = {
 }
 
 
-def learning_curves(runs: Sequence[Run], path: Path) -> None:
-    """Validation −ELBO and KL (nats per image) against optimiser steps, a line for each model of a data set.
+def learning_curves(runs: Sequence[Training], path: Path, against: str = "step") -> None:
+    """Validation −ELBO and KL (nats per image) against optimiser steps or epochs, a line for each model of a data set.
 
     Dotted: the same on training batches. The scale is cut above the last values: the first steps would hide
     the rest.
@@ -47,9 +47,12 @@ def learning_curves(runs: Sequence[Run], path: Path) -> None:
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 3.7), layout="constrained")
         bound, kl = figure.subplots(1, 2)
-        for run, colour in zip(runs, _colours(runs), strict=True):
-            _curve(bound, run, -run.history["train_elbo"], -run.history["valid_elbo"], colour)
-            _curve(kl, run, run.history["train_kl"], run.history["valid_kl"], colour)
+        for run, colour in zip(runs, colours(runs), strict=True):
+            at = run.history[against]
+            for axes, column, sign in ((bound, "elbo", -1), (kl, "kl", 1)):
+                train, valid = (sign * run.history[f"{split}_{column}"] for split in ("train", "valid"))
+                axes.plot(at, train, color=colour, linestyle=":", linewidth=1.1)
+                axes.plot(at, valid, color=colour, label=run.name)
         last = [-run.history["valid_elbo"][-1] for run in runs]
         margin = 0.5 * min(last)
         bound.set_ylim(min(last) - 0.2 * margin, max(last) + margin)
@@ -58,10 +61,10 @@ def learning_curves(runs: Sequence[Run], path: Path) -> None:
         kl.set_title("KL(q(z|x) ‖ p(z))")
         for axes in (bound, kl):
             axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.set_xlabel("optimiser steps")
+            axes.set_xlabel("optimiser steps" if against == "step" else "epochs")
             axes.set_ylabel("nats per image")
         bound.legend(loc="upper right")
-        _save(figure, path)
+        save(figure, path)
 
 
 def code_length_bars(runs: Sequence[Run], path: Path) -> None:
@@ -90,7 +93,7 @@ def code_length_bars(runs: Sequence[Run], path: Path) -> None:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("bits per image")
         figure.legend(loc="outside upper right", ncols=2)
-        _save(figure, path)
+        save(figure, path)
 
 
 def _label_code(axes: Axes, kl: float, y: float, longest: float) -> None:
@@ -107,15 +110,12 @@ def _label_code(axes: Axes, kl: float, y: float, longest: float) -> None:
     )
 
 
-def _curve(axes: Axes, run: Run, train: np.ndarray, valid: np.ndarray, colour: str) -> None:
-    axes.plot(run.history["step"], train, color=colour, linestyle=":", linewidth=1.1)
-    axes.plot(run.history["step"], valid, color=colour, label=run.name)
-
-
-def _colours(runs: Sequence[Run]) -> list[str]:
+def colours(runs: Sequence[Training]) -> list[str]:
+    """A colour a line, in the order of the runs."""
     return [PALETTE[index % len(PALETTE)] for index in range(len(runs))]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG whose bytes depend on the figure alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})

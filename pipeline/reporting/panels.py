@@ -15,16 +15,26 @@ MODEL_INK = (29, 78, 196)
 PAPER = (255, 255, 255)
 GRID = (222, 226, 232)
 COLUMNS = 8
+PAIRS = 32
 SHEET_WIDTH = 720
 
 
 def pairs_sheet(originals: np.ndarray, decompressions: np.ndarray) -> np.ndarray:
-    """Figure 1a: originals (N, C, H, W) each with its decompression to the right, 4 pairs a row.
+    """Figure 1a: the first 32 originals (N, C, H, W), each with its decompression to the right, 4 pairs a row.
 
     original 0 | decompression 0 | original 1 | decompression 1 | …
     """
-    tiles = np.stack([inked(originals, DATA_INK), inked(decompressions, MODEL_INK)], axis=1)
+    tiles = np.stack([inked(originals[:PAIRS], DATA_INK), inked(decompressions[:PAIRS], MODEL_INK)], axis=1)
     return tile(tiles.reshape(-1, *tiles.shape[2:]))
+
+
+def ladder_sheet(images: np.ndarray, ends: bool) -> np.ndarray:
+    """8 rows of 8 images (64, C, H, W); with `ends`, the first and the last of each row are data."""
+    sheet = inked(images, MODEL_INK)
+    if ends:
+        data = np.arange(len(images)) % COLUMNS % (COLUMNS - 1) == 0
+        sheet[data] = inked(images[data], DATA_INK)
+    return tile(sheet)
 
 
 def samples_sheet(samples: np.ndarray) -> np.ndarray:

@@ -12,81 +12,115 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from pipeline.config import Params
 from pipeline.data.datasets import Dataset
-from pipeline.reporting import charts, panels, prose
-from pipeline.reporting.runs import METRIC_KEYS, Run
-from pipeline.reporting.tables import code_length_records, shown_tables, table_records, write_csv
-from pipeline.reporting.verdicts import judge_claims
-from pipeline.reporting.views import code_length_view, models_view, paper_view, table_file
+from pipeline.evaluation.codecs import codec_curve
+from pipeline.reporting import charts, code_charts, panels, prose
+from pipeline.reporting.differences import difference_records
+from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.sections import WALKED, sections
+from pipeline.reporting.tables import (
+    bound_records,
+    code_length_records,
+    information_records,
+    seed_records,
+    shown_tables,
+    table_records,
+    write_csv,
+)
+from pipeline.reporting.views import models_view, table_file
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "mlxtend", "safetensors", "matplotlib", "dvc")
+T = TypeVar("T", bound=Training)
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "mlxtend", "safetensors", "matplotlib", "pillow", "dvc")
+CODEC_IMAGES = 200
+"""Test images that the codecs compress; more would move their means little and take longer."""
 
 
-def write_report(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) -> None:
+def write_report(
+    params: Params, runs: Sequence[Run], published: Sequence[Training], datasets: Sequence[Dataset], folder: Path
+) -> None:
     """Write metrics.json, tables/, figures/, report.md and index.html under `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    groups, longer = _by_dataset(runs), _by_dataset(published)
     write_metrics(runs, folder / "metrics.json")
-    write_tables(runs, folder / "tables")
-    draw_figures(runs, datasets, folder / "figures")
-    content = _content(params, runs, datasets)
+    write_tables(groups, folder / "tables")
+    draw_panels(runs, datasets, folder / "figures")
+    draw_charts(groups, longer, datasets, folder / "figures")
+    content = {
+        "prose": prose,
+        "smoke": params.scale == "smoke",
+        "sections": sections(groups, longer, datasets),
+        "models": models_view(runs),
+        "limits": prose.limits(runs),
+        "provenance": _provenance(params, runs, datasets),
+    }
     for template, name in (("report.md.j2", "report.md"), ("index.html.j2", "index.html")):
         text = _environment(folder).get_template(template).render(content)
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def write_metrics(runs: Sequence[Run], path: Path) -> None:
-    """{data set: {model: metrics}}, the shape `dvc metrics diff` reads."""
+    """{data set: {model: metrics}}, the shape `dvc metrics diff` reads; several seeds add their means and s.d."""
     nested: dict[str, dict[str, Any]] = {}
     for run in runs:
-        nested.setdefault(run.dataset, {})[run.model] = {key: run.metrics[key] for key in METRIC_KEYS}
+        over_seeds = {key: value for record in seed_records([run]) for key, value in record.items()}
+        over_seeds = {key: value for key, value in over_seeds.items() if key not in ("dataset", "model")}
+        nested.setdefault(run.dataset, {})[run.model] = run.metrics | over_seeds
     path.write_text(json.dumps(nested, indent=2) + "\n", encoding="utf-8")
 
 
-def write_tables(runs: Sequence[Run], folder: Path) -> None:
-    """One CSV for each table of the paper that is shown, and the code lengths."""
+def write_tables(groups: dict[str, list[Run]], folder: Path) -> None:
+    """One CSV for each table of the paper that is shown, and for each of ours."""
+    runs = [run for group in groups.values() for run in group]
     for table in shown_tables(runs):
         write_csv(table_records(table, runs), folder / table_file(table))
-    if runs:
-        write_csv(code_length_records(runs), folder / "code_length.csv")
+    for name, records in (
+        ("code_length", code_length_records), ("information", information_records), ("bounds", bound_records),
+        ("seeds", seed_records),
+    ):  # fmt: skip
+        write_csv(records(runs), folder / f"{name}.csv")
+    write_csv([record for group in groups.values() for record in difference_records(group)], folder / "differences.csv")
 
 
-def draw_figures(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) -> None:
-    """Figure 1's panels of each run, the charts of its data set, and a sheet of each data set."""
+def draw_panels(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) -> None:
+    """The images each model draws, and a sheet of each data set."""
     for run in runs:
         stem = f"{run.dataset}-{run.model}"
+        panels.save_sheet(panels.samples_sheet(run.panels["samples"]), folder / f"{stem}-samples.png")
         if "decompressions" in run.panels:
             pairs = panels.pairs_sheet(run.panels["originals"], run.panels["decompressions"])
             panels.save_sheet(pairs, folder / f"{stem}-reconstructions.png")
-        panels.save_sheet(panels.samples_sheet(run.panels["samples"]), folder / f"{stem}-samples.png")
-    for name, group in _by_dataset(runs).items():
-        charts.learning_curves(group, folder / f"{name}-learning-curves.png")
-        charts.code_length_bars(group, folder / f"{name}-code-length.png")
+        if run.model == WALKED:
+            for name, ends in (("interpolations", True), ("traversals", False)):
+                panels.save_sheet(panels.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
     for dataset in datasets:
         chosen = np.linspace(0, len(dataset.train) - 1, min(64, len(dataset.train))).astype(int)
         panels.save_sheet(panels.data_sheet(dataset.train[chosen]), folder / f"data-{dataset.name}.png")
 
 
-def _content(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset]) -> dict[str, Any]:
-    """Everything the templates print."""
-    return {
-        "prose": prose,
-        "smoke": params.scale == "smoke",
-        "tables": [paper_view(table, runs) for table in shown_tables(runs)],
-        "groups": [
-            {"name": name, "runs": group, "claims": judge_claims(group), "lengths": code_length_view(group)}
-            for name, group in _by_dataset(runs).items()
-        ],
-        "datasets": datasets,
-        "models": models_view(runs),
-        "limits": prose.limits(runs),
-        "provenance": _provenance(params, runs, datasets),
-    }
+def draw_charts(
+    groups: dict[str, list[Run]], published: dict[str, list[Training]], datasets: Sequence[Dataset], folder: Path
+) -> None:
+    """The charts of each data set."""
+    tests = {dataset.name: dataset.test for dataset in datasets}
+    for name, runs in groups.items():
+        charts.learning_curves(runs, folder / f"{name}-learning-curves.png")
+        charts.code_length_bars(runs, folder / f"{name}-code-length.png")
+        code_charts.kl_spectrum(runs, folder / f"{name}-kl-spectrum.png")
+        code_charts.context_curve(runs, folder / f"{name}-context.png")
+        code_charts.kept_bars(runs, folder / f"{name}-kept.png")
+        code_charts.bounds_curve(runs, folder / f"{name}-bounds.png")
+        codecs = codec_curve(tests[name][:CODEC_IMAGES])
+        codecs.to_csv(folder.parent / "tables" / f"codecs-{name}.csv", index=False, float_format="%.4f")
+        code_charts.rate_distortion(runs, codecs, folder / f"{name}-rate-distortion.png")
+    for name, trainings in published.items():
+        charts.learning_curves(trainings, folder / f"published-{name}-learning-curves.png", against="epoch")
 
 
 def _provenance(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset]) -> list[tuple[str, str]]:
@@ -99,7 +133,7 @@ def _provenance(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset]
         ("code", "the commit that holds this file, with its params.yaml"),
         ("scale", f"{params.scale}: {_flat(budget)}"),
         ("training", _flat(training)),
-        ("seed", f"{params.seed}; binarization {params.data.binarization_seed}"),
+        ("seeds", f"{', '.join(map(str, params.seeds))}; binarization {params.data.binarization_seed}"),
         *((f"data {name}", f"sha256 {digest}") for name, digest in hashes.items()),
         ("libraries", ", ".join([f"Python {platform.python_version()}", *versions])),
     ]
@@ -116,8 +150,8 @@ def _flat(block: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _by_dataset(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
+def _by_dataset(runs: Sequence[T]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
     for run in runs:
         groups.setdefault(run.dataset, []).append(run)
     return groups

@@ -1,4 +1,4 @@
-"""The finished runs of a report: `runs/<dataset>/<model>/` as training and evaluation leave it."""
+"""What a report is made of: `runs/<dataset>/<model>/seed<n>/` of this run, and `published/<dataset>/<model>/`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,35 @@ import numpy as np
 
 METRIC_KEYS = (
     "nll", "nll_se", "nll_low", "nll_high", "elbo", "elbo_se", "kl_nats", "kl_bits", "reconstruction_nats",
-    "code_length_bits", "importance_samples", "images", "seed", "exact",
+    "code_length_bits", "importance_samples", "images", "seed", "exact", "train_nll", "train_images",
 )  # fmt: skip
 CONFIG_KEYS = (
     "model_config", "scale", "seed", "image_shape", "data_sha256", "steps", "epochs", "precision",
     "parameters",
 )  # fmt: skip
-HISTORY_COLUMNS = ("step", "train_elbo", "train_kl", "valid_elbo", "valid_kl")
+HISTORY_COLUMNS = ("step", "epoch", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight")
 _NAMES = {
     "vae": "VAE",
-    "pixelcnn": "Unconditional Decoder",
-    "vlae": "VLAE",
-    "vlae_full_context": "VLAE, full context",
     "af_vae": "AF VAE",
     "iaf_vae": "IAF VAE",
+    "pixelcnn": "Unconditional Decoder",
+    "vlae": "VLAE",
+    "vlae_untied": "VLAE, untied",
+    "vlae_gaussian_prior": "VLAE, Gaussian prior",
+    "vlae_iaf_posterior": "VLAE, IAF posterior",
+    "vlae_full_context": "VLAE, full context",
+    "vlae_downsampled": "VLAE, down-sampled context",
+}
+_CONTEXTS = {
+    "stack": "a small context",
+    "full": "every earlier pixel",
+    "downsampled": "block averages of what is above",
+}
+_OBJECTIVES = {
+    "elbo": "plain ELBO",
+    "free_bits": "free bits",
+    "soft_free_bits": "soft free bits",
+    "annealing": "KL annealing",
 }
 
 
@@ -37,83 +52,139 @@ class RunError(OSError):
 
 
 @dataclass(frozen=True)
-class Run:
-    """One trained and evaluated model.
-
-    `history` and `per_image` map a column of the CSV file to its values, the latter nats of each test image;
-    `panels` holds uint8 images (N, C, H, W) in {0, 1}.
-    """
+class Training:
+    """One trained model; `history` maps a column of history.csv to its values."""
 
     dataset: str
     model: str
     config: dict[str, Any]
-    metrics: dict[str, Any]
     history: dict[str, np.ndarray]
-    per_image: dict[str, np.ndarray]
-    panels: dict[str, np.ndarray]
 
     @property
     def name(self) -> str:
         """What the paper calls the model, or the name of its block where it has none."""
-        return _NAMES.get(self.model, self.model)
+        return _NAMES.get(self.model, self.model.replace("_", " "))
+
+    @property
+    def block(self) -> dict[str, Any]:
+        """The model's block of params.yaml, resolved."""
+        return self.config["model_config"]
 
     @property
     def parts(self) -> str:
         """What the model is composed of, in words."""
-        block = self.config["model_config"]
+        block = self.block
         decoder = "independent pixels"
         if block["decoder"] == "pixelcnn":
-            seen = "every earlier pixel" if block["context"] == "full" else "a small context"
-            decoder = f"PixelCNN that sees {seen}"
+            seen = _CONTEXTS.get(block["context"], f"a window of {block['context']}")
+            tied = "tied" if block["tied"] else "untied"
+            decoder = f"PixelCNN that sees {seen}, {tied}"
         if block["posterior"] == "none":
             return f"no latent code; {decoder}"
-        prior = f"{block['prior']} prior"
-        if block["prior"] == "af":
-            prior = f"AF prior of {block['flow_steps']} steps"
-        return f"{block['latent_dim']}-d {block['posterior']} posterior; {prior}; {decoder}"
+        flow = f"of {block['flow_steps']} steps"
+        posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
+        prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
+        return f"{block['latent_dim']}-d {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
+
+    @property
+    def context_pixels(self) -> int | None:
+        """How many earlier pixels the decoder sees of one far from all edges; None if it does not see pixels."""
+        block = self.block
+        if block["decoder"] == "factorized":
+            return 0
+        _, height, width = self.config["image_shape"]
+        if block["context"] == "full":
+            return height * width - 1
+        if block["context"] == "downsampled":
+            return None
+        if block["context"] == "stack":
+            layers, reach = block["masked_layers"], block["kernel_size"] // 2
+            left = layers * reach
+            return left + sum(left + 1 + reach * min(layers, up) for up in range(1, layers * reach + 1))
+        wide, tall = map(int, block["context"].split("x"))
+        return wide * tall + wide // 2
 
 
-def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str]) -> list[Run]:
-    """Every run of `datasets` × `models` under `root`, in that order; RunError if one is missing."""
-    models = tuple(models)
-    return [read_run(root / dataset / model) for dataset in datasets for model in models]
+@dataclass(frozen=True)
+class Run(Training):
+    """One trained and evaluated model of this run.
+
+    `per_image`, `per_image_train` and `dimensions` map a column of the CSV file to its values, the first two nats of
+    each image; `panels` holds uint8 images (N, C, H, W) in {0, 1}; `seeds` the metrics under each seed, this one first.
+    """
+
+    metrics: dict[str, Any]
+    per_image: dict[str, np.ndarray]
+    per_image_train: dict[str, np.ndarray]
+    dimensions: dict[str, np.ndarray]
+    panels: dict[str, np.ndarray]
+    seeds: tuple[dict[str, Any], ...] = ()
 
 
-def read_run(folder: Path) -> Run:
-    """Read one run folder; RunError names it when something is missing or damaged."""
+def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Run]:
+    """Every run of `datasets` × `models` under `root`, in that order, the first seed's; RunError if one is missing."""
+    models, seeds = tuple(models), tuple(seeds)
+    return [_read_seeds(root / dataset / model, seeds) for dataset in datasets for model in models]
+
+
+def collect_published(root: Path) -> list[Training]:
+    """Every `<dataset>/<model>/` under `root`, by name."""
+    folders = sorted(path.parent for path in root.glob("*/*/config.json"))
+    return [read_training(folder, folder.parent.name, folder.name) for folder in folders]
+
+
+def _read_seeds(folder: Path, seeds: tuple[int, ...]) -> Run:
+    runs = [read_run(folder / f"seed{seed}", folder.parent.name, folder.name) for seed in seeds]
+    first = runs[0]
+    return Run(**{**vars(first), "seeds": tuple(run.metrics for run in runs)})
+
+
+def read_training(folder: Path, dataset: str, model: str) -> Training:
+    """Configuration and history in a folder; RunError names what is missing or damaged."""
+    config = _read(folder, "config.json", CONFIG_KEYS)
+    return Training(dataset, model, config, _read(folder, "history.csv", HISTORY_COLUMNS))
+
+
+def read_run(folder: Path, dataset: str, model: str) -> Run:
+    """Everything in a folder; RunError names what is missing or damaged."""
+    training = read_training(folder, dataset, model)
+    metrics = _read(folder, "metrics.json", METRIC_KEYS)
+    per_image = _read(folder, "per_image.csv", ("nll", "kl"))
+    if len(per_image["nll"]) != metrics["images"] or np.isnan([*per_image.values()]).any():
+        raise RunError(f"run {folder}: per_image.csv is cut; delete the folder and run `dvc repro`")
+    return Run(
+        **vars(training),
+        metrics=metrics,
+        per_image=per_image,
+        per_image_train=_read(folder, "per_image_train.csv", ("nll",)),
+        dimensions=_read(folder, "dimensions.csv", ()),
+        panels=_read(folder, "panels.npz", ("samples",)),
+    )
+
+
+def _read(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
+    """A file as a mapping that has `keys`."""
     try:
-        config = json.loads((folder / "config.json").read_text())
-        metrics = json.loads((folder / "metrics.json").read_text())
-        history = _read_columns(folder / "history.csv")
-        per_image = _read_columns(folder / "per_image.csv")
-        panels = _read_panels(folder / "panels.npz")
+        content = _READERS[Path(file).suffix](folder / file)
     except FileNotFoundError as error:
-        advice = "train and evaluate this model first (`dvc repro`)"
-        raise RunError(f"run {folder}: {Path(error.filename).name} is missing; {advice}") from error
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"run {folder}: damaged ({error}); delete the folder and run `dvc repro`") from error
-    _require(folder, "config.json", config, CONFIG_KEYS)
-    _require(folder, "metrics.json", metrics, METRIC_KEYS)
-    _require(folder, "history.csv", history, HISTORY_COLUMNS)
-    _require(folder, "per_image.csv", per_image, ("nll", "kl"))
-    _require(folder, "panels.npz", panels, ("samples",))
-    return Run(folder.parent.name, folder.name, config, metrics, history, per_image, panels)
-
-
-def _require(folder: Path, file: str, content: Collection[str], keys: Iterable[str]) -> None:
+        raise RunError(f"run {folder}: {file} is missing; train and evaluate this model first (`dvc repro`)") from error
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"run {folder}: {file} is damaged ({error}); delete the folder and run `dvc repro`") from error
     missing = [key for key in keys if key not in content]
     if missing:
         raise RunError(f"run {folder}: {file} lacks {', '.join(missing)}; delete the folder and run `dvc repro`")
+    return content
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{path.name} has no rows")
-    return {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}
+    return {column: np.array([float(row[column] or "nan") for row in rows]) for column in (rows[0] if rows else ())}
 
 
 def _read_panels(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+_READERS = {".json": lambda path: json.loads(path.read_text()), ".csv": _read_columns, ".npz": _read_panels}

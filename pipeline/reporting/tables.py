@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import paper
 from pipeline.reporting.runs import Run
 from pipeline.reporting.verdicts import compare
 from pipeline.units import nats_to_bits
 
 Record = dict[str, Any]
-ALWAYS_SHOWN = ("1", "2")
+ALWAYS_SHOWN = ("1", "2", "3", "4", "D")
 
 
 def shown_tables(runs: Sequence[Run]) -> list[paper.Table]:
-    """Tables 1 and 2, and those for which a run has both the data set and one of the models."""
+    """The tables of binary images, and those for which a run has both the data set and one of the models."""
     return [table for table in paper.TABLES if table.number in ALWAYS_SHOWN or _has_counterpart(table, runs)]
 
 
@@ -56,8 +58,54 @@ def code_length_records(runs: Sequence[Run]) -> list[Record]:
     ]
 
 
+def information_records(runs: Sequence[Run]) -> list[Record]:
+    """What the code of every model with a latent carries and keeps; None where a measure does not apply."""
+    keys = ("kl_nats", "kl_bits", "information_nats", "active_units", "kept_coarse", "kept_coarse_low",
+            "kept_coarse_high", "kept_fine", "kept_fine_low", "kept_fine_high", "probe_z", "probe_pixels",
+            "probe_majority", "probe_classes", "probe_train_images", "probe_test_images")  # fmt: skip
+    return [
+        {"dataset": run.dataset, "model": run.model, "context_pixels": run.context_pixels}
+        | {key: run.metrics.get(key) for key in keys}
+        for run in runs
+        if not run.metrics["exact"]
+    ]
+
+
+def bound_records(runs: Sequence[Run]) -> list[Record]:
+    """The importance-sampled NLL with fewer samples than the run's K, with the standard error over images."""
+    records = []
+    for run in runs:
+        if run.metrics["exact"]:
+            continue
+        samples = [int(column.removeprefix("nll_k")) for column in run.per_image if column.startswith("nll_k")]
+        columns = {k: run.per_image[f"nll_k{k}"] for k in samples}
+        columns[run.metrics["importance_samples"]] = run.per_image["nll"]
+        records += [
+            {"dataset": run.dataset, "model": run.model, "K": k, "nll": float(values.mean()),
+             "nll_se": float(values.std(ddof=1) / len(values) ** 0.5)}
+            for k, values in columns.items()
+        ]  # fmt: skip
+    return records
+
+
+def seed_records(runs: Sequence[Run]) -> list[Record]:
+    """NLL and KL of every model trained with several seeds: mean and standard deviation over the seeds."""
+    records = []
+    for run in runs:
+        if len(run.seeds) > 1:
+            nll, kl = (np.array([metrics[key] for metrics in run.seeds]) for key in ("nll", "kl_nats"))
+            records.append(
+                {"dataset": run.dataset, "model": run.model, "seeds": len(run.seeds),
+                 "nll_mean": float(nll.mean()), "nll_sd": float(nll.std(ddof=1)),
+                 "kl_mean": float(kl.mean()), "kl_sd": float(kl.std(ddof=1))}
+            )  # fmt: skip
+    return records
+
+
 def write_csv(records: Sequence[Record], path: Path) -> None:
-    """Write records that share their keys; numbers rounded to 4 decimals, None left empty."""
+    """Write records that share their keys, if there are any; numbers rounded to 4 decimals, None left empty."""
+    if not records:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")

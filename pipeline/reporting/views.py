@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline import paper
-from pipeline.reporting.runs import Run
-from pipeline.reporting.tables import Record, code_length_records, table_records
+from pipeline.reporting.claims import judge_claims
+from pipeline.reporting.differences import difference_records
+from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.tables import (
+    Record,
+    bound_records,
+    code_length_records,
+    information_records,
+    seed_records,
+    table_records,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,19 @@ class View:
     rows: list[tuple[str, list[str]]]
     file: str = ""
     notes: list[str] = field(default_factory=list)
+
+
+def claims_view(runs: Sequence[Run]) -> View:
+    """The paper's claims under their topics; the kind of a row is the first word of its verdict."""
+    rows: list[tuple[str, list[str]]] = []
+    topic = ""
+    for claim in judge_claims(runs):
+        if claim.topic != topic:
+            topic = claim.topic
+            rows.append(("group", [topic, "", "", ""]))
+        cells = [claim.statement, claim.measured, claim.outcome, f"see {claim.evidence}"]
+        rows.append((f"claim {claim.outcome.split()[0]}", cells))
+    return View("", ("claim", "measured", "verdict", "evidence"), rows)
 
 
 def paper_view(table: paper.Table, runs: Sequence[Run]) -> View:
@@ -80,6 +102,91 @@ def code_length_view(runs: Sequence[Run]) -> View:
     return View("", header, rows, "tables/code_length.csv")
 
 
+def information_view(runs: Sequence[Run]) -> View:
+    """What z carries (nats, units) and keeps (correlations with the original, classes), a row a model with a latent."""
+    header = ("model", "context, pixels", "KL, nats", "KL, bits", "I(x; z) ≥, nats", "active units",
+              "coarse structure kept", "fine structure kept", "class from z")  # fmt: skip
+    names = {run.model: run.name for run in runs}
+    rows, notes = [], []
+    for record in information_records(runs):
+        cells = [
+            names[record["model"]],
+            _number(record["context_pixels"], "d"),
+            _number(record["kl_nats"]),
+            _number(record["kl_bits"]),
+            _number(record["information_nats"]),
+            _number(record["active_units"], "d"),
+            _interval(record, "kept_coarse"),
+            _interval(record, "kept_fine"),
+            _number(record["probe_z"], ".1%"),
+        ]
+        rows.append(("", cells))
+        if record["probe_z"] is not None:
+            notes = [
+                f"Class from z: accuracy of a linear classifier on one z an image, {record['probe_train_images']:,} "
+                f"training and {record['probe_test_images']:,} test images of {record['probe_classes']} classes. The "
+                f"same classifier on the pixels: {record['probe_pixels']:.1%}; always the largest class: "
+                f"{record['probe_majority']:.1%}."
+            ]
+    return View("", header, rows, "tables/information.csv", notes)
+
+
+def bounds_view(runs: Sequence[Run]) -> View:
+    """The bound on NLL with ever more importance samples, a row a model, a column a K."""
+    records = bound_records(runs)
+    samples = sorted({record["K"] for record in records})
+    cells = {(record["model"], record["K"]): f"{record['nll']:.2f} ± {record['nll_se']:.2f}" for record in records}
+    rows = [
+        ("", [run.name, *(cells.get((run.model, k), "") for k in samples)]) for run in runs if not run.metrics["exact"]
+    ]
+    return View("", ("model", *(f"K = {k}" for k in samples)), rows, "tables/bounds.csv")
+
+
+def differences_view(runs: Sequence[Run]) -> View:
+    """Differences of NLL between models on the same images."""
+    header = ("difference of NLL, nats", "test", "paper, test", "training", "paper, training", "paper's data set")
+    rows = []
+    for record in difference_records(runs):
+        said = [_number(record[f"paper_{split}"], "+.2f") for split in ("test", "train")]
+        measured = [_interval(record, f"{split}", f"{split}_nll", "+.2f") for split in ("test", "train")]
+        cells = [record["difference"], measured[0], said[0], measured[1], said[1], record["paper_dataset"]]
+        rows.append(("", cells))
+    return View("", header, rows, "tables/differences.csv")
+
+
+def seeds_view(runs: Sequence[Run]) -> View:
+    """Mean and standard deviation over seeds; no rows where there is one seed."""
+    rows = [
+        ("", [record["model"], str(record["seeds"]), f"{record['nll_mean']:.2f} ± {record['nll_sd']:.2f}",
+              f"{record['kl_mean']:.2f} ± {record['kl_sd']:.2f}"])
+        for record in seed_records(runs)
+    ]  # fmt: skip
+    return View("", ("model", "seeds", "NLL, nats: mean ± s.d.", "KL, nats: mean ± s.d."), rows, "tables/seeds.csv")
+
+
+def published_view(trainings: Sequence[Training]) -> View:
+    """Longer trainings: the last point of their learning curves."""
+    header = (
+        "data set",
+        "model",
+        "made of",
+        "epochs",
+        "valid. −ELBO, nats",
+        "valid. KL, nats",
+        "seed",
+        "device",
+        "minutes",
+    )
+    rows = []
+    for training in trainings:
+        last = {column: values[-1] for column, values in training.history.items()}
+        config = training.config
+        cells = [training.dataset, training.name, training.parts, f"{last['epoch']:.1f}", f"{-last['valid_elbo']:.2f}"]
+        cells += [f"{last['valid_kl']:.2f}", str(config["seed"]), config["device"], f"{config['train_minutes']:.0f}"]
+        rows.append(("", cells))
+    return View("", header, rows)
+
+
 def models_view(runs: Sequence[Run]) -> View:
     """What each run is: parts, size, how long it was trained and on what."""
     header = ("data set", "model", "made of", "weights", "steps", "epochs", "precision", "seed", "scale")
@@ -112,3 +219,16 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
     if table.has_kl:
         cells += ["" if record[key] is None else f"{record[key]:.2f}" for key in ("paper_kl_nats", "kl_nats")]
     return cells
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "" if value is None else format(value, form).replace("-", "−")
+
+
+def _interval(record: Record, stem: str, key: str = "", form: str = ".2f") -> str:
+    """A value and its 95 % interval: `key` or `stem`, `stem`_low, `stem`_high of a record."""
+    value = record[key or stem]
+    if value is None:
+        return ""
+    low, high = (_number(record[f"{stem}_{end}"], form) for end in ("low", "high"))
+    return f"{_number(value, form)} [{low}, {high}]"

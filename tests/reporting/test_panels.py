@@ -31,9 +31,25 @@ def test_a_decompression_stands_right_of_its_original(index, row, column):
         assert (tile != 255).any(-1).sum() == 1
 
 
+def test_of_more_pairs_the_first_32_are_shown():
+    images = one_pixel(32, count=100)
+    assert (panels.pairs_sheet(images, images) == panels.pairs_sheet(images[:32], images[:32])).all()
+
+
 def test_samples_are_in_reading_order():
     sheet = panels.samples_sheet(one_pixel(9, count=64))
     assert tuple(tile_at(sheet, 1, 1, 28)[3, 20]) == panels.MODEL_INK
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_only_the_ends_of_an_interpolation_are_data(ends):
+    images = np.zeros((64, 1, 28, 28), np.uint8)
+    images[:, 0, 3, 20] = 1
+    sheet = panels.ladder_sheet(images, ends)
+    for row in range(8):
+        inks = [tuple(tile_at(sheet, row, column, 28)[3, 20]) for column in range(8)]
+        end = panels.DATA_INK if ends else panels.MODEL_INK
+        assert inks == [end, *[panels.MODEL_INK] * 6, end]
 
 
 def test_colour_is_unchanged_and_grey_is_graded():

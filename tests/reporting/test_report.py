@@ -1,85 +1,156 @@
 """The report as a whole: complete, self-contained, and the same bytes every time."""
 
 import base64
+import csv
 import dataclasses
+import html
 import io
 import json
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.reporting import panels, prose
+from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.report import write_report
-from pipeline.reporting.runs import METRIC_KEYS, collect_runs
+from pipeline.reporting.runs import METRIC_KEYS, collect_published, collect_runs
 
-MODELS = ("vae", "pixelcnn", "vlae", "vlae_full_context")
+MODELS = ("vae", "af_vae", "pixelcnn", "vlae", "vlae_full_context", "context_4x2")
+CHARTS = ("learning-curves", "code-length", "kl-spectrum", "context", "kept", "bounds", "rate-distortion")
+PAGES = ("report.md", "index.html")
 
 
-@pytest.fixture
-def report(make_run, params, datasets, tmp_path):
-    """The folder of a report on four models."""
+@pytest.fixture(scope="module")
+def runs(write_run, tmp_path_factory):
+    """Six models, two seeds each."""
+    root = tmp_path_factory.mktemp("runs")
     for model in MODELS:
-        make_run(model=model)
-    write_report(params, collect_runs(tmp_path / "runs", ["mnist5k"], MODELS), datasets, tmp_path / "reports")
-    return tmp_path / "reports"
+        write_run(root, model=model)
+        write_run(root, model=model, seed=1, nll=90.0)
+    return collect_runs(root, ["mnist5k"], MODELS, [0, 1])
+
+
+@pytest.fixture(scope="module")
+def published(make_published, tmp_path_factory):
+    root = tmp_path_factory.mktemp("published")
+    for model in ("vlae", "pixelcnn"):
+        make_published(root, model=model)
+    return collect_published(root)
+
+
+@pytest.fixture(scope="module")
+def report(runs, published, params, datasets, tmp_path_factory):
+    """The folder of a report on `runs` and `published`."""
+    folder = tmp_path_factory.mktemp("reports")
+    write_report(params, runs, published, datasets, folder)
+    return folder
 
 
 def files(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_two_renders_are_equal_bytes(report, params, datasets, tmp_path):
-    runs = collect_runs(tmp_path / "runs", ["mnist5k"], MODELS)
-    write_report(params, runs, datasets, tmp_path / "again")
-    assert files(report) == files(tmp_path / "again")
+def test_two_renders_are_equal_bytes(report, runs, published, params, datasets, tmp_path):
+    write_report(params, runs, published, datasets, tmp_path)
+    assert files(report) == files(tmp_path)
 
 
 def test_every_figure_and_table_is_there(report):
     pictures = {f"mnist5k-{model}-samples" for model in MODELS}
     pictures |= {f"mnist5k-{model}-reconstructions" for model in MODELS if model != "pixelcnn"}
-    pictures |= {"mnist5k-learning-curves", "mnist5k-code-length", "data-mnist5k", "data-photos"}
-    assert {path.stem for path in (report / "figures").iterdir()} == pictures
-    assert {path.name for path in (report / "tables").iterdir()} == {
-        "table1.csv",
-        "table2.csv",
-        "code_length.csv",
-    }
+    pictures |= {f"mnist5k-{chart}" for chart in CHARTS} | {"data-mnist5k", "data-photos"}
+    pictures |= {"mnist5k-vlae-interpolations", "mnist5k-vlae-traversals", "published-omniglot-learning-curves"}
+    assert {path.name for path in (report / "figures").iterdir()} == {f"{stem}.png" for stem in pictures}
+    tables = {f"table{number}" for number in "1234d"} | {"codecs-mnist5k"}
+    tables |= {"code_length", "information", "bounds", "seeds", "differences"}
+    assert {path.name for path in (report / "tables").iterdir()} == {f"{stem}.csv" for stem in tables}
+
+
+def test_only_interpolations_show_data(report):
+    for name, shown in (("interpolations", True), ("traversals", False)):
+        sheet = np.asarray(Image.open(report / "figures" / f"mnist5k-vlae-{name}.png").convert("RGB"))
+        assert (sheet == panels.DATA_INK).all(-1).any() == shown
+        assert (sheet == panels.MODEL_INK).all(-1).any()
 
 
 def test_metrics_have_the_shape_dvc_reads(report):
     metrics = json.loads((report / "metrics.json").read_text())
     assert set(metrics["mnist5k"]) == set(MODELS)
-    assert set(metrics["mnist5k"]["vlae"]) == set(METRIC_KEYS)
-    assert metrics["mnist5k"]["vlae"]["nll"] == 88.5
+    vlae = metrics["mnist5k"]["vlae"]
+    assert set(METRIC_KEYS) < set(vlae)
+    assert vlae["nll"] == 88.5
+    assert vlae["nll_mean"] == np.mean([88.5, 90])
+    assert vlae["nll_sd"] == pytest.approx(np.std([88.5, 90], ddof=1))
+
+
+def test_differences_come_with_the_papers(report):
+    with (report / "tables" / "differences.csv").open(newline="") as file:
+        rows = {row["difference"]: row for row in csv.DictReader(file)}
+    assert float(rows["latent code − none"]["test_nll"]) == pytest.approx(88.5 - 97.8)
+    assert float(rows["latent code − none"]["paper_test"]) == pytest.approx(78.53 - 87.55)
 
 
 def test_html_needs_nothing_from_outside_and_its_pictures_decode(report):
-    html = (report / "index.html").read_text()
-    assert len(html) < 4_000_000
-    assert "<script" not in html
-    references = re.findall(r'(?:src|href)="([^"]*)"', html)
+    page = (report / "index.html").read_text()
+    assert (report / "index.html").stat().st_size < 4_000_000
+    assert "<script" not in page
+    references = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert not [one for one in references if not one.startswith(("data:", "#"))]
-    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)"', html)
-    assert len(pictures) == html.count("<img") == len(list((report / "figures").iterdir()))
+    pictures = [base64.b64decode(one) for one in re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)]
+    assert len(pictures) == page.count("<img")
+    assert sorted(pictures) == sorted(path.read_bytes() for path in (report / "figures").iterdir())
     for picture in pictures:
-        Image.open(io.BytesIO(base64.b64decode(picture))).load()
+        Image.open(io.BytesIO(picture)).load()
+
+
+def test_every_anchor_has_its_section_and_claims_name_one(report):
+    page = (report / "index.html").read_text()
+    contents = dict(re.findall(r'<a\s+href="#([^"]+)">([^<]+)</a>', page))
+    assert list(contents) == re.findall(r' id="([^"]+)"', page)
+    named = set(re.findall(r"<td[^>]*>see ([^<]+)</td>", page))
+    assert named
+    assert named < set(contents.values())
 
 
 def test_markdown_links_exist_and_tables_are_whole(report):
     text = (report / "report.md").read_text()
-    for link in re.findall(r"\]\(([^)]+)\)", text):
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    for link in links:
         assert (report / link).is_file()
+    assert {link for link in links if link.startswith("figures/")} == {
+        f"figures/{path.name}" for path in (report / "figures").iterdir()
+    }
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
 
 
-def test_it_says_that_mnist5k_is_not_the_papers_data(report):
-    for name in ("report.md", "index.html"):
-        text = (report / name).read_text()
-        assert "mnist5k is 5,000 of the real MNIST training digits" in text
-        assert "reproduced within" not in text
+@pytest.mark.parametrize("page", PAGES)
+def test_every_claim_is_told_with_what_was_measured(report, runs, page):
+    text = html.unescape(re.sub("</td><td[^>]*>", " | ", (report / page).read_text()))
+    for claim in judge_claims(runs):
+        assert claim.topic in text
+        assert f"{claim.statement} | {claim.measured} | {claim.outcome} | see {claim.evidence}" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_it_says_that_mnist5k_is_not_the_papers_data(report, page):
+    text = (report / page).read_text()
+    assert "mnist5k is 5,000 of the real MNIST training digits" in text
+    assert "reproduced within" not in text
+
+
+def test_longer_trainings_have_a_section(report):
+    page = (report / "index.html").read_text()
+    (section,) = re.findall(r'<section id="published">.*?</section>', page, flags=re.DOTALL)
+    assert section.count('<td class="short">38.4</td>') == section.count("NVIDIA H200") == 2
+    assert section.count("<img") == 1
+    section = (report / "report.md").read_text().split("\n## Longer trainings\n")[1].split("\n## ")[0]
+    assert section.count("| 38.4 |") == section.count("NVIDIA H200") == 2
+    assert section.count("(figures/published-omniglot-learning-curves.png)") == 1
 
 
 def test_provenance_names_every_data_set_by_its_hash(report):
@@ -88,25 +159,33 @@ def test_provenance_names_every_data_set_by_its_hash(report):
     assert set(hashes) == {"mnist5k", "photos"}
 
 
-def test_smoke_says_that_it_shows_nothing(make_run, params, datasets, tmp_path):
-    make_run(scale="smoke")
-    runs = collect_runs(tmp_path / "runs", ["mnist5k"], ["vlae"])
-    write_report(dataclasses.replace(params, scale="smoke"), runs, datasets, tmp_path / "reports")
-    for name in ("report.md", "index.html"):
-        assert "nothing about the models" in (tmp_path / "reports" / name).read_text()
+def test_limits_name_what_holds_a_code_up_and_what_is_not_measured(new_run):
+    lines = "\n".join(prose.limits([new_run("vlae"), new_run("context_4x2")]))
+    assert "VLAE on mnist5k 7.84 (measured 11.60)." in lines
+    assert "the AF prior in place of the IAF posterior" in lines
+    assert "the AF prior in place of the IAF posterior" not in "".join(prose.limits([new_run("iaf_vae")]))
 
 
-def test_the_papers_own_data_get_a_verdict(make_run, params, datasets, tmp_path):
-    make_run("mnist_static", nll=79.1, nll_low=78.9, nll_high=79.3)
-    runs = collect_runs(tmp_path / "runs", ["mnist_static"], ["vlae"])
-    write_report(params, runs, datasets, tmp_path / "reports")
-    text = (tmp_path / "reports" / "report.md").read_text()
+def test_a_smoke_run_says_that_it_shows_nothing(new_run, params, datasets, tmp_path):
+    smoke = dataclasses.replace(params, scale="smoke")
+    write_report(smoke, [new_run(scale="smoke")], [], datasets, tmp_path)
+    for page in PAGES:
+        text = (tmp_path / page).read_text()
+        assert "nothing about the models" in text
+        assert "Longer trainings" not in text
+    assert "nll_mean" not in (tmp_path / "metrics.json").read_text()
+
+
+def test_the_papers_own_data_get_a_verdict(new_run, params, datasets, tmp_path):
+    run = new_run("pixelcnn", "mnist_dynamic", nll=87.6, nll_low=87.3, nll_high=87.9)
+    write_report(params, [run], [], [dataclasses.replace(datasets[0], name="mnist_dynamic")], tmp_path)
+    text = (tmp_path / "report.md").read_text()
     assert "reproduced within the interval" in text
     assert "mnist5k is 5,000" not in text
 
 
 def test_a_report_without_runs_still_shows_the_data(params, datasets, tmp_path):
-    write_report(params, [], datasets, tmp_path)
+    write_report(params, [], [], datasets, tmp_path)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"data-mnist5k.png", "data-photos.png"}
 
 

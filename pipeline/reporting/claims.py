@@ -1,0 +1,149 @@
+"""The paper's claims (its sections 2, 3.2, 4.1 and 4.2), each with what was measured for it and a plain verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline import paper
+from pipeline.reporting.differences import paired
+from pipeline.reporting.runs import Run
+
+KL_RATIO_VLAE_VAE = 0.6
+KL_RATIO_FULL_VLAE = 0.4
+STATIC_MNIST = "mnist_static"
+
+Outcome = Literal["holds", "does not hold", "undecided", "not judged"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, what was measured for it, what that says, and the section of the report that shows more."""
+
+    topic: str
+    statement: str
+    measured: str
+    outcome: Outcome
+    evidence: str
+
+
+@dataclass(frozen=True)
+class _Topic:
+    """Claims that share a heading and evidence, on the runs of one data set."""
+
+    name: str
+    evidence: str
+    runs: dict[str, Run]
+
+    def below(self, statement: str, first: str, second: str, column: str = "nll", factor: float = 1) -> Claim:
+        """Whether `column` of one model is below `factor` times the other's, by differences over the same images."""
+        run, other = self.runs.get(first), self.runs.get(second)
+        if run is None or other is None:
+            missing = " and ".join(name for name in (first, second) if name not in self.runs)
+            return self.claim(statement, f"{missing}: not in this run", "not judged")
+        difference = paired(run, other, column, factor=factor)
+        if difference is None:
+            return self.claim(statement, "the two models were evaluated on different images", "not judged")
+        ours, theirs = run.per_image[column].mean(), other.per_image[column].mean()
+        measured = f"{ours:.2f} against {theirs:.2f} nats: "
+        if factor == 1:
+            measured += f"difference {difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+        else:
+            measured += f"ratio {ours / theirs:.2f}" if theirs > 0 else "no ratio"
+        return self.claim(statement, measured.replace("-", "−"), _sign(difference.low, difference.high))
+
+    def less_kept(self, statement: str, first: tuple[str, str], second: tuple[str, str]) -> Claim:
+        """Whether (model, scale) keeps less than another; by their intervals, as correlations do not pair by image."""
+        missing = sorted({model for model, _ in (first, second)} - set(self.runs))
+        if missing:
+            return self.claim(statement, f"{' and '.join(missing)}: not in this run", "not judged")
+        (low, mid, high), (other_low, other_mid, other_high) = (
+            tuple(self.runs[model].metrics[f"kept_{scale}{end}"] for end in ("_low", "", "_high"))
+            for model, scale in (first, second)
+        )
+        measured = (
+            f"correlation {mid:.2f} [{low:.2f}, {high:.2f}] against {other_mid:.2f} [{other_low:.2f}, {other_high:.2f}]"
+        ).replace("-", "−")
+        return self.claim(statement, measured, _sign(low - other_high, high - other_low))
+
+    def number(self, statement: str, figure: paper.ProseFigure) -> Claim:
+        """A figure from the paper's text, for statically binarized MNIST: it has no interval to judge by."""
+        run = self.runs.get(figure.model)
+        if run is None:
+            return self.claim(statement, f"{figure.model}: not in this run", "not judged")
+        measured = f"{run.metrics['kl_nats']:.2f} nats = {run.metrics['kl_bits']:.2f} bits"
+        if run.dataset != STATIC_MNIST:
+            measured += f" on {run.dataset}, which is not the data set the paper gives it for"
+        return self.claim(statement, measured, "not judged")
+
+    def claim(self, statement: str, measured: str, outcome: Outcome) -> Claim:
+        """A claim under this heading; a smoke run judges nothing."""
+        smoke = any(run.config["scale"] == "smoke" for run in self.runs.values())
+        return Claim(self.name, statement, measured, "not judged" if smoke else outcome, self.evidence)
+
+
+def judge_claims(runs: Iterable[Run]) -> list[Claim]:
+    """The claims on the runs of one data set; one that needs an absent model is not judged."""
+    by_model = {run.model: run for run in runs}
+    why = _Topic("Why a VAE ignores its code", "Context", by_model)
+    lossy = _Topic("Lossy codes by design", "Code", by_model)
+    prior = _Topic("AF prior and IAF posterior", "Differences", by_model)
+    prose = _Topic("Figures in the text, statically binarized MNIST", "Code", by_model)
+    redraw = _Topic("Decompressions keep global structure and redraw local detail", "Kept", by_model)
+    helps = _Topic("Code and decoder help each other", "Differences", by_model)
+    ratio = paper.KL_VLAE.nats / paper.KL_VAE.nats
+    return [
+        why.below(_collapse(by_model), "vlae_full_context", "vlae", "kl", KL_RATIO_FULL_VLAE),
+        why.below("The more of the image the decoder sees, the less goes through z: KL with a window of 10 pixels is "
+                  "below that of the factorized VAE (which has a Gaussian prior, and free bits far below its KL)",
+                  "context_4x2", "vae", "kl"),
+        why.below("… and KL with the paper's 69 pixels is below that with 10 (same objective, free of free bits)",
+                  "context_stack", "context_4x2", "kl"),
+        why.below("… and with every earlier pixel it is below that with 69 (same objective)",
+                  "context_full", "context_stack", "kl"),
+        lossy.below(f"VLAE leaves local detail out of z: its KL is under {KL_RATIO_VLAE_VAE} of the VAE's (in the "
+                    f"paper {ratio:.2f}; the threshold is ours)", "vlae", "vae", "kl", KL_RATIO_VLAE_VAE),
+        lossy.less_kept("The opposite split: a decoder that sees only block averages leaves detail to z, so that "
+                        "decompressions of the VLAE keep less detail", ("vlae", "fine"), ("vlae_downsampled", "fine")),
+        prior.below("An AF prior gives a lower NLL than the same flow as IAF posterior: PixelCNN decoder",
+                    "vlae", "vlae_iaf_posterior"),
+        prior.below("The same with a factorized decoder", "af_vae", "iaf_vae"),
+        prior.below("The AF prior gives a lower NLL than a Gaussian prior (Appendix D)", "vlae", "vlae_gaussian_prior"),
+        prior.below("The same with a factorized decoder", "af_vae", "vae"),
+        prose.number(f"KL of VLAE: {paper.KL_VLAE.nats} nats = {paper.KL_VLAE.bits} bits", paper.KL_VLAE),
+        prose.number(f"KL of an identical VAE with a factorized decoder: {paper.KL_VAE.bits} bits = "
+                     f"{paper.KL_VAE.nats:.1f} nats", paper.KL_VAE),
+        redraw.less_kept("A VLAE's decompression keeps less of the fine than of the coarse structure",
+                         ("vlae", "fine"), ("vlae", "coarse")),
+        redraw.less_kept("… and less of the fine structure than the factorized VAE's",
+                         ("vlae", "fine"), ("vae", "fine")),
+        redraw.claim("With a colour window z drops colour, with a grey one it keeps it (CIFAR-10)",
+                     "colour models are not in this run", "not judged"),
+        helps.below("An autoregressive decoder helps: NLL of VLAE below the VAE's", "vlae", "vae"),
+        helps.below("A latent code helps: NLL of VLAE below the Unconditional Decoder's", "vlae", "pixelcnn"),
+        helps.below("Not a claim of the paper, but expected: NLL of the VAE below the Unconditional Decoder's",
+                    "vae", "pixelcnn"),
+    ]  # fmt: skip
+
+
+def _collapse(runs: dict[str, Run]) -> str:
+    statement = (
+        "Collapse: with a decoder that sees every earlier pixel, KL is under "
+        f"{KL_RATIO_FULL_VLAE} of the VLAE's (in theory, with a strong enough decoder, zero; the threshold is ours)"
+    )
+    full, vlae = runs.get("vlae_full_context"), runs.get("vlae")
+    if full and vlae and _objective(full.block) != _objective(vlae.block):
+        statement += ". The two differ in objective as well: this alone does not show what empties the code"
+    return statement
+
+
+def _objective(block: dict[str, Any]) -> tuple[Any, ...]:
+    return block["objective"], block["free_bits"]
+
+
+def _sign(low: float, high: float) -> Outcome:
+    """A claim that something is negative, given its 95 % interval."""
+    if high < 0:
+        return "holds"
+    return "does not hold" if low > 0 else "undecided"

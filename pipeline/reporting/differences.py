@@ -1,0 +1,71 @@
+"""Differences between two models on the same images: what most images have in common drops out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline import paper
+from pipeline.evaluation.bootstrap import Interval, bootstrap
+from pipeline.reporting.runs import Run
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that differ in one thing, and what the paper says of NLL(first) − NLL(second), in nats."""
+
+    label: str
+    first: str
+    second: str
+    paper_test: float | None = None
+    paper_train: float | None = None
+    paper_dataset: str = ""
+
+
+PAIRS = (
+    Pair("AF prior − IAF posterior, PixelCNN decoder", "vlae", "vlae_iaf_posterior",
+         -paper.AF_GAIN_TEST.nats, -paper.AF_GAIN_TRAIN.nats, "mnist_static"),
+    Pair("AF prior − IAF posterior, factorized decoder", "af_vae", "iaf_vae",
+         paper.value("1", "AF VAE") - paper.value("1", "IAF VAE"), None, "mnist_static"),
+    Pair("AF prior − Gaussian prior, PixelCNN decoder", "vlae", "vlae_gaussian_prior",
+         paper.value("D", "PixelCNN decoder + AF prior") - paper.value("D", "PixelCNN decoder + Gaussian prior"),
+         None, "mnist_dynamic"),
+    Pair("AF prior − Gaussian prior, factorized decoder", "af_vae", "vae"),
+    Pair("latent code − none", "vlae", "pixelcnn",
+         paper.value("2", "VLAE") - paper.value("2", "Unconditional Decoder"), None, "mnist_dynamic"),
+    Pair("PixelCNN decoder − factorized decoder, AF prior", "vlae", "af_vae",
+         paper.value("1", "VLAE") - paper.value("1", "AF VAE"), None, "mnist_static"),
+    Pair("PixelCNN decoder and AF prior − factorized decoder and Gaussian prior", "vlae", "vae"),
+    Pair("untied − tied masked convolutions", "vlae_untied", "vlae"),
+    Pair("Gaussian prior, factorized − Unconditional Decoder", "vae", "pixelcnn"),
+)  # fmt: skip
+
+
+def paired(
+    first: Run, second: Run, column: str = "nll", split: Literal["test", "train"] = "test", factor: float = 1
+) -> Interval | None:
+    """Mean over images of first − factor · second, in nats; None if the two did not see the same images."""
+    ours, theirs = ((run.per_image if split == "test" else run.per_image_train)[column] for run in (first, second))
+    same = len(ours) == len(theirs) and first.config["data_sha256"] == second.config["data_sha256"]
+    return bootstrap(ours - factor * theirs, SEED) if same else None
+
+
+def difference_records(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A record for each of `PAIRS` that the runs of one data set have, with NLL on test and on training images."""
+    by_model = {run.model: run for run in runs}
+    records = []
+    for pair in PAIRS:
+        if pair.first not in by_model or pair.second not in by_model:
+            continue
+        first, second = by_model[pair.first], by_model[pair.second]
+        record: dict[str, Any] = {"dataset": first.dataset, "difference": pair.label}
+        for split, said in (("test", pair.paper_test), ("train", pair.paper_train)):
+            interval = paired(first, second, split=split)  # type: ignore[arg-type]
+            numbers = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
+            record |= dict(zip((f"{split}_nll", f"{split}_low", f"{split}_high"), numbers, strict=True))
+            record[f"paper_{split}"] = said
+        records.append(record | {"paper_dataset": pair.paper_dataset})
+    return records

@@ -1,0 +1,139 @@
+"""The report's sections, in order: what stands under each heading, for both templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.data.datasets import Dataset
+from pipeline.reporting import prose
+from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.tables import shown_tables
+from pipeline.reporting.views import (
+    View,
+    bounds_view,
+    claims_view,
+    code_length_view,
+    differences_view,
+    information_view,
+    paper_view,
+    published_view,
+    seeds_view,
+)
+
+WALKED = "vlae"
+"""The model whose latent space is shown."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file under figures/ and what it shows; two stand side by side unless they are `wide`."""
+
+    file: str
+    caption: str
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What stands under a heading."""
+
+    heading: str
+    pictures: list[Picture] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter: `anchor` is its link, `short` its name in the table of contents."""
+
+    anchor: str
+    title: str
+    short: str
+    notes: list[str]
+    parts: list[Part]
+
+
+def sections(
+    groups: dict[str, list[Run]], published: dict[str, list[Training]], datasets: Sequence[Dataset]
+) -> list[Section]:
+    """Every section that has something to show; runs and longer trainings by data set."""
+    runs = [run for group in groups.values() for run in group]
+    tables = [paper_view(table, runs) for table in shown_tables(runs)]
+    found = [
+        Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS], _each(groups, [], claims_view)),
+        Section("tables", "The paper's tables", "Tables", [prose.TABLES],
+                [Part(view.title, [], [view]) for view in tables]),
+        Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES], _figures(groups)),
+        Section("differences", "One change at a time", "Differences", [prose.DIFFERENCES],
+                [*_each(groups, [], differences_view), *_each(groups, [], seeds_view)]),
+        Section("code", "What the code costs and carries", "Code", [prose.CODE_LENGTH, prose.INFORMATION],
+                _each(groups, [("code-length", ""), ("kl-spectrum", prose.SPECTRUM)],
+                      code_length_view, information_view)),
+        Section("context", "What the decoder sees, and what is left for z", "Context", [prose.CONTEXT],
+                _each(groups, [("context", "")])),
+        Section("kept", "What a decompression keeps", "Kept", [prose.KEPT], _each(groups, [("kept", "")])),
+        Section("latent", "Walks through the latent space", "Latent space", [prose.WALKS], _walks(groups)),
+        Section("rate-distortion", "z as a lossy code, beside image codecs", "Rate and distortion",
+                [prose.RATE_DISTORTION], _each(groups, [("rate-distortion", "")])),
+        Section("samples-k", "How many importance samples", "K", [prose.BOUNDS],
+                _each(groups, [("bounds", "")], bounds_view)),
+        Section("curves", "Learning curves", "Learning curves", [prose.CURVES],
+                _each(groups, [("learning-curves", "")])),
+        Section("published", "Longer trainings", "Longer trainings", [prose.PUBLISHED], _published(published)),
+        Section("data", "Data", "Data", [prose.SHEET], [_data_part(dataset) for dataset in datasets]),
+    ]  # fmt: skip
+    return [section for section in found if section.parts]
+
+
+def _each(
+    groups: dict[str, list[Run]], pictures: list[tuple[str, str]], *views: Callable[[Sequence[Run]], View]
+) -> list[Part]:
+    """A part for each data set: charts by the ends of their names, and tables that have rows."""
+    parts = []
+    for name, runs in groups.items():
+        made = [view for view in (make(runs) for make in views) if view.rows]
+        charts = [Picture(f"{name}-{stem}.png", caption, wide=True) for stem, caption in pictures]
+        if made or charts:
+            parts.append(Part(name, charts, made))
+    return parts
+
+
+def _figures(groups: dict[str, list[Run]]) -> list[Part]:
+    parts = []
+    for name, runs in groups.items():
+        for run in runs:
+            stem = f"{name}-{run.model}"
+            pairs = [Picture(f"{stem}-reconstructions.png", "Images (black) and their decompressions (blue)")]
+            samples = Picture(f"{stem}-samples.png", "64 samples")
+            shown = [*(pairs if "decompressions" in run.panels else []), samples]
+            parts.append(Part(f"{name}, {run.name}: {run.parts}", shown))
+    return parts
+
+
+def _walks(groups: dict[str, list[Run]]) -> list[Part]:
+    return [
+        Part(f"{name}, {run.name}", [
+            Picture(f"{name}-{WALKED}-interpolations.png", "Between the codes of two test images (black)"),
+            Picture(f"{name}-{WALKED}-traversals.png", "One dimension of z at a time, a row each"),
+        ])
+        for name, runs in groups.items()
+        for run in runs
+        if run.model == WALKED
+    ]  # fmt: skip
+
+
+def _published(published: dict[str, list[Training]]) -> list[Part]:
+    return [
+        Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)], [published_view(trainings)])
+        for name, trainings in published.items()
+    ]
+
+
+def _data_part(dataset: Dataset) -> Part:
+    counts = f"{len(dataset.train):,} training, {len(dataset.valid):,} validation, {len(dataset.test):,} test images"
+    shape = "×".join(map(str, dataset.image_shape))
+    caption = f"{counts} of {shape}."
+    if dataset.dynamic:
+        caption += f" {prose.DYNAMIC_SHEET}"
+    return Part(dataset.name, [Picture(f"data-{dataset.name}.png", caption)])

@@ -1,0 +1,126 @@
+"""The paper's claims: which models each compares, and how what was measured becomes a verdict."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.reporting.claims import judge_claims
+
+ALTERNATING = np.where(np.arange(100) % 2, 1.0, -1.0)
+BELOW = [
+    ("Collapse", "vlae_full_context", "vlae", "kl", 0.4),
+    ("The more of the image", "context_4x2", "vae", "kl", 1),
+    ("… and KL with the paper's 69", "context_stack", "context_4x2", "kl", 1),
+    ("… and with every earlier pixel", "context_full", "context_stack", "kl", 1),
+    ("VLAE leaves local detail out of z", "vlae", "vae", "kl", 0.6),
+    ("An AF prior gives a lower NLL", "vlae", "vlae_iaf_posterior", "nll", 1),
+    ("The same with a factorized decoder", "af_vae", "iaf_vae", "nll", 1),
+    ("The AF prior gives a lower NLL", "vlae", "vlae_gaussian_prior", "nll", 1),
+    ("The same with a factorized decoder", "af_vae", "vae", "nll", 1),
+    ("An autoregressive decoder helps", "vlae", "vae", "nll", 1),
+    ("A latent code helps", "vlae", "pixelcnn", "nll", 1),
+    ("Not a claim of the paper", "vae", "pixelcnn", "nll", 1),
+]
+LESS_KEPT = [
+    ("The opposite split", ("vlae", "fine"), ("vlae_downsampled", "fine")),
+    ("A VLAE's decompression keeps less", ("vlae", "fine"), ("vlae", "coarse")),
+    ("… and less of the fine structure", ("vlae", "fine"), ("vae", "fine")),
+]
+FIGURES = [("KL of VLAE: 13.3 nats = 19.2 bits", "vlae"), ("KL of an identical VAE", "vae")]
+NEVER_JUDGED = [*(start for start, _ in FIGURES), "With a colour window"]
+
+
+def claim(runs, start: str):
+    """The one claim that starts so; of two, the one whose models are at hand."""
+    found = [one for one in judge_claims(runs) if one.statement.startswith(start)]
+    return next((one for one in found if "not in this run" not in one.measured), found[0])
+
+
+def test_every_claim_is_tested_here():
+    starts = [start for start, *_ in BELOW + LESS_KEPT] + NEVER_JUDGED
+    claims = judge_claims([])
+    assert len(claims) == len(starts)
+    for one in claims:
+        assert one.statement.startswith(tuple(starts))
+
+
+@pytest.mark.parametrize(("start", "first", "second", "column", "factor"), BELOW)
+def test_differences_over_images_decide(new_run, start, first, second, column, factor):
+    ours, theirs = new_run(first), new_run(second)
+    theirs.per_image[column] = 20 + ALTERNATING
+    for shift, outcome in ((-0.5, "holds"), (0.5, "does not hold"), (0.01, "undecided")):
+        ours.per_image[column] = factor * theirs.per_image[column] + shift - ALTERNATING
+        assert claim([theirs, ours], start).outcome == outcome
+
+
+@pytest.mark.parametrize(("start", "first", "second"), LESS_KEPT)
+def test_intervals_that_do_not_overlap_decide(new_run, start, first, second):
+    runs = {model: new_run(model) for model in {first[0], second[0]}}
+    for ours, theirs, outcome in (
+        ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "holds"),
+        ((0.4, 0.5, 0.6), (0.1, 0.2, 0.3), "does not hold"),
+        ((0.1, 0.2, 0.4), (0.3, 0.5, 0.6), "undecided"),
+        ((0.3, 0.5, 0.6), (0.1, 0.2, 0.4), "undecided"),
+        ((0.1, 0.2, 0.3), (0.3, 0.4, 0.5), "undecided"),
+    ):
+        for (model, scale), numbers in ((first, ours), (second, theirs)):
+            keys = [f"kept_{scale}{end}" for end in ("_low", "", "_high")]
+            runs[model].metrics.update(zip(keys, numbers, strict=True))
+        assert claim(runs.values(), start).outcome == outcome
+    assert "0.20 [0.10, 0.30] against 0.40 [0.30, 0.50]" in claim(runs.values(), start).measured
+
+
+def test_measured_says_both_means_and_how_they_differ(new_run):
+    vae, vlae = new_run("vae"), new_run("vlae")
+    assert claim([vae, vlae], "An autoregressive").measured == (
+        "88.50 against 94.20 nats: difference −5.70 [−5.70, −5.70]"
+    )
+    assert claim([vae, vlae], "VLAE leaves").measured == "11.60 against 26.40 nats: ratio 0.44"
+
+
+@pytest.mark.parametrize(("start", "model"), FIGURES)
+def test_figures_in_the_text_are_never_judged_and_name_other_data(new_run, start, model):
+    static, stand_in = (claim([new_run(model, dataset)], start) for dataset in ("mnist_static", "mnist5k"))
+    assert static.outcome == stand_in.outcome == "not judged"
+    assert stand_in.measured == f"{static.measured} on mnist5k, which is not the data set the paper gives it for"
+    nats, bits = {"vlae": (11.6, 16.74), "vae": (26.4, 38.09)}[model]
+    assert static.measured == f"{nats:.2f} nats = {bits:.2f} bits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "confounded"),
+    [
+        ({}, False),
+        ({"context": "full", "tied": False}, False),
+        ({"objective": "elbo"}, True),
+        ({"free_bits": 0.02}, True),
+    ],
+)
+def test_collapse_under_another_objective_is_said_to_be_no_proof(new_run, changes, confounded):
+    vlae, full = new_run("vlae"), new_run("vlae_full_context")
+    full.config["model_config"] = vlae.config["model_config"] | changes
+    assert ("differ in objective" in claim([vlae, full], "Collapse").statement) == confounded
+
+
+def test_the_missing_model_is_named_and_nothing_judged(new_run):
+    for one in judge_claims([new_run("vlae")]):
+        if not one.statement.startswith((*NEVER_JUDGED, "A VLAE's")):
+            assert one.outcome == "not judged"
+    assert claim([new_run("vae")], "An autoregressive").measured == "vlae: not in this run"
+    assert claim([new_run("iaf_vae")], "The opposite").measured == "vlae and vlae_downsampled: not in this run"
+    assert claim([], "KL of VLAE").measured == "vlae: not in this run"
+
+
+def test_other_images_are_not_compared(new_run):
+    vae, vlae = new_run("vae"), new_run("vlae")
+    vae.config["data_sha256"] = "cd" * 32
+    helps = claim([vae, vlae], "An autoregressive")
+    assert (helps.measured, helps.outcome) == ("the two models were evaluated on different images", "not judged")
+
+
+def test_a_smoke_run_judges_nothing(new_run, params):
+    laptop = [new_run(model) for model in params.models]
+    assert {one.outcome for one in judge_claims(laptop)} > {"holds", "not judged"}
+    smoke = [dataclasses.replace(laptop[0], config=laptop[0].config | {"scale": "smoke"}), *laptop[1:]]
+    assert {one.outcome for one in judge_claims(smoke)} == {"not judged"}
