@@ -4,7 +4,11 @@ BIN := $(CURDIR)/.venv/bin
 # dvc.yaml starts the stages as `python -m stages.…`
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro paper test lint
+.PHONY: repro paper context test lint
+
+# The rows of the paper's tables, and the curve over contexts.
+ROWS := vlae,vlae_untied,vlae_gaussian_prior,vlae_iaf_posterior
+CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
 
 repro: .venv/installed
 	$(BIN)/dvc repro
@@ -12,7 +16,12 @@ repro: .venv/installed
 
 paper: .venv/installed
 	$(BIN)/dvc exp run -n paper -S scale=paper -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
-	  -S 'color_datasets=[cifar10]'
+	  -S 'color_datasets=[cifar10]' -S 'vae_models=[vae,af_vae,iaf_vae]' -S 'vlae_models=[$(ROWS)]' \
+	  -S 'evaluate_models=[vae,af_vae,iaf_vae,pixelcnn,$(ROWS)]'
+
+context: .venv/installed
+	$(BIN)/dvc exp run -n context -S 'vae_models=[vae,context_0]' -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \
+	  -S 'evaluate_models=[vae,context_0,pixelcnn,vlae,vlae_downsampled,$(CONTEXTS)]'
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 
 KEYS = {"nll", "nll_se", "elbo", "kl_nats", "kl_bits", "importance_samples", "images"}
-MODELS = ("vae", "pixelcnn", "vlae", "vlae_full_context")
+MODELS = ("vae", "pixelcnn", "vlae", "vlae_full_context", "context_4x2")
 
 
 class Clone:
@@ -26,7 +26,7 @@ class Clone:
         self.folder, self.checkpoints = folder, folder.parent / "checkpoints"
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
         for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-            if (ROOT / name).is_file() and not name.startswith("published/"):
+            if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         self.environment = os.environ | {
@@ -69,7 +69,7 @@ class Clone:
         process.communicate()
 
     def weights(self, model: str) -> bytes:
-        return (self.folder / f"runs/mnist5k/{model}/model.safetensors").read_bytes()
+        return (self.folder / f"runs/mnist5k/{model}/seed0/model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_every_run_and_the_report_are_there(clone):
     metrics = json.loads((clone.folder / "reports/metrics.json").read_text())
     assert set(metrics["mnist5k"]) == set(MODELS)
     for model in MODELS:
-        own = json.loads((clone.folder / f"runs/mnist5k/{model}/metrics.json").read_text())
+        own = json.loads((clone.folder / f"runs/mnist5k/{model}/seed0/metrics.json").read_text())
         assert set(own) >= KEYS
         assert own == metrics["mnist5k"][model]
     assert (clone.folder / "reports/index.html").stat().st_size < 4e6
@@ -119,7 +119,7 @@ def test_an_experiment_reruns_only_what_depends_on_it(clone):
     before = {model: clone.weights(model) for model in MODELS}
     output = clone.run("dvc", "exp", "run", "-S", "models.vlae.latent_dim=32", "-n", "z32")
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert ran == {"train-vlae@mnist5k-vlae", "evaluate@mnist5k-vlae", "plot"}
+    assert ran == {"train-vlae@mnist5k-vlae-0", "evaluate@mnist5k-vlae-0", "plot"}
     assert {model: clone.weights(model) == before[model] for model in MODELS} == {m: m != "vlae" for m in MODELS}
     assert "models.vlae.latent_dim" in clone.run("dvc", "params", "diff")
     assert "mnist5k.vlae.nll" in clone.run("dvc", "metrics", "diff")
@@ -133,7 +133,7 @@ def test_an_experiment_reruns_only_what_depends_on_it(clone):
 
 def test_killed_through_dvc_and_started_again_it_ends_in_the_same_bits(clone):
     expected = clone.weights("vae")
-    stage = "train-vae@mnist5k-vae"
+    stage = "train-vae@mnist5k-vae-0"
     for command in (
         ("dvc", "repro", "-f", "-s", stage),
         ("dvc", "exp", "run", "--temp", "-f", "-s", "-n", "killed", stage),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,9 +16,20 @@ import torch
 import yaml
 from conftest import ROOT, binary_images
 
+from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
+from pipeline.reporting.runs import read_run
+from stages import evaluate, training
 
 TINY = {"latent_dim": 4, "encoder_channels": [4, 4], "hidden_units": 16, "flow_hidden_units": [16], "filters": 4}
+
+
+def binary_dataset(name: str = "mnist5k") -> Dataset:
+    """96 grey training images of 8×8, labelled."""
+    images = (binary_images(96, (1, 8, 8)).numpy() * 200).astype(np.uint8)
+    fixed = binary_images(40, (1, 8, 8), 1).numpy().astype(np.uint8)
+    labels = [np.arange(count) % 3 for count in (96, 40, 40)]
+    return Dataset(name, "binary", True, images, fixed, fixed, *labels, valid_levels=fixed * 200)
 
 
 @pytest.fixture
@@ -26,18 +38,20 @@ def project(tmp_path):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"scale": "smoke", "checkpoint_seconds": 0}
     params["scales"]["smoke"] |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
+    params["training"]["threads"] = 1
     for block in params["models"].values():
         block |= TINY
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    images = (binary_images(96, (1, 8, 8)).numpy() * 200).astype(np.uint8)
-    fixed = binary_images(40, (1, 8, 8), 1).numpy().astype(np.uint8)
-    save(Dataset("mnist5k", "binary", True, images, fixed, fixed), tmp_path / "data/processed/mnist5k.npz")
+    save(binary_dataset(), tmp_path / "data/processed/mnist5k.npz")
     return tmp_path
 
 
-def start(folder: Path, stage: str, *arguments: str, checkpoints: str = "checkpoints") -> subprocess.Popen:
+def start(
+    folder: Path, stage: str, *arguments: str, checkpoints: str = "checkpoints", dataset: str = "mnist5k"
+) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VLAE_CHECKPOINTS": str(folder / checkpoints)}
-    command = [sys.executable, "-m", f"stages.{stage}", "--dataset", "mnist5k", *arguments]
+    data = ["--dataset", dataset] if arguments else []
+    command = [sys.executable, "-m", f"stages.{stage}", *data, *arguments]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -52,7 +66,9 @@ def finish(process: subprocess.Popen) -> str:
 
 def outcome(folder: Path, model: str) -> tuple[bytes, ...]:
     """Then removed, so that the next run cannot pass by leaving it alone."""
-    files = [folder / "runs/mnist5k" / model / name for name in ("model.safetensors", "config.json", "history.csv")]
+    files = [
+        folder / "runs/mnist5k" / model / "seed0" / name for name in ("model.safetensors", "config.json", "history.csv")
+    ]
     contents = tuple(file.read_bytes() for file in files)
     for file in files:
         file.unlink()
@@ -91,7 +107,7 @@ def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
     assert "the same command goes on" in finish(
         start(project, "train_pixelcnn", "--model", "pixelcnn", "--minutes", "0")
     )
-    assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/config.json").read_text())["steps"] == 1
+    assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/seed0/config.json").read_text())["steps"] == 1
     finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
@@ -108,9 +124,58 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
         fixed = binary_images(40, (1, 8, 8), 2).numpy().astype(np.uint8)
         save(Dataset("mnist5k", "binary", False, fixed, fixed, fixed), path)
     finish(start(project, "train_vae", "--model", "vae", "--minutes", "0"))
-    assert yaml.safe_load((project / "runs/mnist5k/vae/config.json").read_text())["steps"] == 1
+    assert yaml.safe_load((project / "runs/mnist5k/vae/seed0/config.json").read_text())["steps"] == 1
     assert len(before) == 1
     assert before < set((project / "checkpoints").glob("*.pt"))
+
+
+@pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").models))
+def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("VLAE_CHECKPOINTS", str(project / "checkpoints"))
+    params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
+    block = params.model(model)
+    training.run(params, block, binary_dataset(), model, 0, None)
+    evaluate.evaluate(params, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
+    run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
+    assert run.config["steps"] == 60
+    assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
+    assert run.metrics["exact"] == (block.posterior == "none")
+    assert ("active_units" in run.metrics) == ("probe_z" in run.metrics) == ("kept_fine" in run.metrics)
+    assert len(run.dimensions.get("kl_nats", ())) == (0 if block.posterior == "none" else 4)
+
+
+def test_training_on_validation_images_too_makes_longer_epochs_of_grey_levels(project, monkeypatch):
+    monkeypatch.chdir(project)
+    params = load_params()
+    both = dataclasses.replace(params, training=dataclasses.replace(params.training, images="train+valid"))
+    epochs = []
+    for some in (params, both):
+        training.run(some, some.model("vae"), binary_dataset(), "vae", 0, 0.0)
+        epochs.append(yaml.safe_load((project / "runs/mnist5k/vae/seed0/config.json").read_text())["epochs"])
+    assert epochs == [1 / (96 // 32), 1 / (136 // 32)]
+    assert binary_dataset().training_images("train+valid")[96:].max() == 200
+
+
+def test_a_data_set_of_ones_own_is_a_block_and_a_loader(project):
+    (project / "squares.py").write_text(
+        "import numpy as np\n"
+        "from pipeline.data.preparing import Split\n"
+        "def load(folder):\n"
+        "    images = np.zeros((50, 1, 8, 8), np.uint8)\n"
+        "    images[:, :, 2:6, 2:6] = 1\n"
+        "    return Split(images[:30]), Split(images[30:40]), Split(images[40:])\n"
+    )
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params |= {
+        "binary_datasets": ["squares"],
+        "color_datasets": [],
+        "own_datasets": {"squares": {"loader": "squares:load"}},
+    }
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    for stage, arguments in (("download", ()), ("preprocess", ()), ("train_vae", ("--model", "vae"))):
+        finish(start(project, stage, *arguments, dataset="squares"))
+    assert (project / "runs/squares/vae/seed0/model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +184,7 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
         ("train_vlae", "vlea", ["--model", "'vlea'", "vlae_full_context"]),
         ("train_vlae", "vae", ["'vae'", "stages.train_vae"]),
         ("train_vlae", "vlae --dataset nonsense", ["--dataset", "'nonsense'", "mnist5k", "binary_datasets"]),
+        ("train_vlae", "vlae --seed 7", ["--seed", "7", "[0]"]),
         ("evaluate", "vlae", ["runs/mnist5k/vlae", "dvc repro"]),
     ],
 )
