@@ -26,6 +26,12 @@ def _seeded_on_one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _checkpoints_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test goes on from what an earlier run of it left in the user's cache."""
+    monkeypatch.setenv("VLAE_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)

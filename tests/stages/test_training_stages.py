@@ -132,7 +132,6 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
 @pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").models))
 def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
     monkeypatch.chdir(project)
-    monkeypatch.setenv("VLAE_CHECKPOINTS", str(project / "checkpoints"))
     params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
     block = params.model(model)
     training.run(params, block, binary_dataset(), model, 0, None)
