@@ -61,7 +61,7 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ),
         ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
         ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
-        ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, paper"]),
+        ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, hours, paper"]),
         ({"training.polyak": 1.5}, ["training.polyak", "1.5", "from 0 to 1"]),
         ({"scales.laptop.steps.vlae": 0}, ["scales.laptop.steps.vlae", "0", "at least 1"]),
         ({"seeds": [None]}, ["seeds[0]", "None", "an integer"]),
