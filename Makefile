@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 # dvc.yaml starts the stages as `python -m stages.…`
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro paper context test lint
+.PHONY: repro paper context together bench test lint
 
 # The rows of the paper's tables, and the curve over contexts.
 ROWS := vlae,vlae_untied,vlae_gaussian_prior,vlae_iaf_posterior
@@ -22,6 +22,15 @@ paper: .venv/installed
 context: .venv/installed
 	$(BIN)/dvc exp run -n context -S 'vae_models=[vae,context_0]' -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \
 	  -S 'evaluate_models=[vae,context_0,pixelcnn,vlae,vlae_downsampled,$(CONTEXTS)]'
+
+# All trainings of the current params, JOBS at once: small models share a GPU well. Then `dvc repro` does the rest.
+JOBS ?= 4
+together: .venv/installed
+	$(BIN)/dvc repro preprocess
+	$(BIN)/dvc stage list --name-only | grep ^train- | xargs -P $(JOBS) -n 1 $(BIN)/dvc repro -s
+
+bench: .venv/installed
+	$(BIN)/python -m stages.bench
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

@@ -9,5 +9,10 @@ import torch
 
 def stream(seed: int, purpose: str, *indices: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator for one purpose ("order", "noise", …) at one place (step, epoch …)."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, *indices))
+
+
+def stream_seed(seed: int, purpose: str, *indices: int) -> int:
+    """What the generator of `stream` is seeded with."""
     digest = hashlib.sha256(repr((seed, purpose, indices)).encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return int.from_bytes(digest[:8], "little") >> 1

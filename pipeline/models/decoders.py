@@ -9,13 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.models.compiled import Block, CompiledPixelCNN, Layers, compiled_generator, compiled_pixelcnn
 from pipeline.models.latent_parts import pyramid
-from pipeline.models.layers import Conv2d, Linear, ResidualBlock, residual, residual_up
+from pipeline.models.layers import Conv2d, Linear, ResidualBlock, WeightNorm, residual, residual_up
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d, Reach, WholeImageConv2d
 from pipeline.models.sampling import sample_pixelcnn
 
 DOWNSAMPLING = 4
 """Side of the blocks that the context "downsampled" averages over."""
+
+
+def start_over(values: Tensor, count: int) -> Tensor:
+    """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
+    return values.expand(count // len(values), *values.shape).flatten(0, 1)
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
@@ -35,16 +41,30 @@ class Generator(nn.Module):
         self.input = nn.Sequential(
             Linear(dim, hidden), nn.ELU(), Linear(hidden, channels[-1] * sizes[-1][0] * sizes[-1][1])
         )
-        blocks: list[nn.Module] = []
+        blocks: list[ResidualBlock] = []
+        geometry: list[Block] = []
         widths = (maps, *channels)
         for level in reversed(range(len(channels))):
             blocks.append(residual_up(widths[level + 1], widths[level], sizes[level]))
-            blocks += [residual(widths[level])] if level else []
-        self.blocks = nn.Sequential(*blocks)
+            geometry.append(Block(True, widths[level + 1], widths[level], *sizes[level + 1], *sizes[level]))
+            if level:
+                blocks.append(residual(widths[level]))
+                geometry.append(Block(False, widths[level], widths[level], *sizes[level], *sizes[level]))
+        self.blocks, self.geometry = nn.Sequential(*blocks), tuple(geometry)
+        self.compiled = True
 
     def forward(self, z: Tensor) -> Tensor:
         start = self.input(z).view(-1, *self.start)
+        compiled = compiled_generator(self.geometry)
+        if self.compiled and not torch.is_grad_enabled() and compiled.takes(cast(Linear, self.input[-1])):
+            return compiled(start, self._weights())
         return self.blocks(start.contiguous(memory_format=torch.channels_last))
+
+    def _weights(self) -> Layers:
+        for block in cast(Iterable[ResidualBlock], self.blocks):
+            for layer in (block.first, block.second, block.skip):
+                if isinstance(layer, WeightNorm):
+                    yield layer.weight.transpose(0, layer.out_axis).flatten(2), layer.bias
 
 
 class PixelCNN(nn.Module):
@@ -63,7 +83,8 @@ class PixelCNN(nn.Module):
         AxB           a window A wide and B tall above the pixel, and ⌈(A − 1)/2⌉ to its left; layers B are 1×1
         downsampled   averages over 4×4 blocks, of the rows of blocks above the pixel's; layers B are 1×1
 
-    `conditioning_scale` is the standard deviation of what the maps add at the start, beside 1 from the image.
+    `conditioning_scale` is the standard deviation of what the maps add at the start, beside 1 from the image. On a CPU
+    with a C++ compiler `log_prob` is one compiled function behind the first layer, unless `compiled` is set to False.
     """
 
     def __init__(
@@ -81,6 +102,7 @@ class PixelCNN(nn.Module):
         channels = image_shape[0]
         reach = Reach.square(kernel_size if context in ("stack", "full") else 1)
         self.later_layers = layers - 1
+        self.compiled = True
         self.image_layer = _image_layer(context, image_shape, filters, reach)
         self.maps_layer = Conv2d(maps, filters, initial_scale=conditioning_scale)
         distinct = min(1, self.later_layers) if tied else self.later_layers
@@ -92,16 +114,48 @@ class PixelCNN(nn.Module):
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
         """Logits (B, C, H, W) for images x (B, C, H, W) in {0, 1} and conditioning maps (B, M, H, W)."""
-        return self.body(self.image_layer(x) + self.maps_layer(maps))
+        return self._logits(self.image_layer(x), maps)
 
-    def body(self, h: Tensor) -> Tensor:
-        """Logits (B, C, H, W) from the first layer's output (B, filters, H, W)."""
+    def log_prob(self, x: Tensor, maps: Tensor, features: Tensor | None = None) -> Tensor:
+        """log p(x | maps), nats: (B, C, H, W) and (k·B, M, H, W), for which x starts over, to (k·B,).
+
+        One set of maps stands for all images. `features`: what the first layer makes of x, if it is at hand.
+        """
+        features = self.image_layer(x) if features is None else features
+        maps = maps.expand(max(len(maps), len(x)), -1, -1, -1)
+        compiled = self._compiled() if self.compiled else None
+        if compiled is None or torch.is_grad_enabled():
+            x, features = start_over(x, len(maps)), start_over(features, len(maps))
+        if compiled is None:
+            return bernoulli_log_prob(self._logits(features, maps), x)
+        return compiled(x, features, maps, self._weights())
+
+    def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
+        h = features + self.maps_layer(maps)
         h = h.contiguous(memory_format=torch.channels_last)
         for i in range(self.later_layers):
             h = h + self.later_layer(i)(F.elu(h))
             for block in self.blocks_after(i):
                 h = block(h)
         return self.head(F.elu(h))
+
+    def _compiled(self) -> CompiledPixelCNN | None:
+        outputs, filters = self.head.direction.shape[:2]
+        offsets = self.later_layer(0).tap_offsets if self.later_layers else ()
+        pairs = [pair for i in range(self.later_layers) for pair in (False, *(True for _ in self.blocks_after(i)))]
+        compiled = compiled_pixelcnn(filters, self.maps_layer.direction.shape[1], offsets, tuple(pairs), outputs)
+        return compiled if compiled.takes(self.head) else None
+
+    def _weights(self) -> Layers:
+        """Of all layers but the one that sees the image."""
+        yield self.maps_layer.weight.flatten(2), self.maps_layer.bias
+        for i in range(self.later_layers):
+            layer = self.later_layer(i)
+            yield layer.taps, layer.bias
+            for block in self.blocks_after(i):
+                for pointwise in cast(tuple[WeightNorm, WeightNorm], (block.first, block.second)):
+                    yield pointwise.weight.flatten(2), pointwise.bias
+        yield self.head.weight.flatten(2), self.head.bias
 
     def later_layer(self, i: int) -> MaskedConv2d:
         """Layer B number `i`, from 0."""
@@ -137,8 +191,8 @@ class FactorizedDecoder(nn.Module):
         return None
 
     def log_prob(self, x: Tensor, z: Tensor, image_features: Tensor | None = None) -> Tensor:
-        """log p(x|z) in nats: (B, C, H, W) and (B, D) to (B,)."""
-        return bernoulli_log_prob(self.generator(z), x)
+        """log p(x|z) in nats: (B, C, H, W) and (k·B, D), for which x starts over, to (k·B,)."""
+        return bernoulli_log_prob(self.generator(z), start_over(x, len(z)))
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x|z), 1 where `uniforms` (B, C, H, W) is below the pixel's probability."""
@@ -154,13 +208,11 @@ class PixelCNNDecoder(nn.Module):
 
     def image_features(self, x: Tensor) -> Tensor:
         """What the first layer makes of x (B, C, H, W): the same for every z."""
-        return self.network.image_layer(x)
+        return self.network.image_layer(x).contiguous(memory_format=torch.channels_last)
 
     def log_prob(self, x: Tensor, z: Tensor, image_features: Tensor | None = None) -> Tensor:
-        """log p(x|z) in nats: (B, C, H, W) and (B, D) to (B,); `image_features` as above, if they are at hand."""
-        features = self.image_features(x) if image_features is None else image_features
-        logits = self.network.body(features + self.network.maps_layer(self.generator(z)))
-        return bernoulli_log_prob(logits, x)
+        """As of the factorized decoder; `image_features` as above, if they are at hand."""
+        return self.network.log_prob(x, self.generator(z), image_features)
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x|z) from `uniforms` (B, C, H, W), pixel by pixel."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import cast
+
 from torch import Tensor, nn
 
 from pipeline.models.masked import MADE
@@ -29,12 +30,9 @@ class AutoregressiveFlow(nn.Module):
             z = (z - shift(z, context)).flip(-1)
         return z
 
-    @torch.no_grad()
     def forward(self, noise: Tensor) -> Tensor:
-        """(B, D) ε to (B, D) z = f(ε): the sampling direction, D passes a step."""
+        """(B, D) ε to (B, D) z = f(ε): the sampling direction, D small steps for each of the flow's."""
         z = noise
         for shift in reversed(self.shifts):
-            z, base = torch.zeros_like(z), z.flip(-1)
-            for i in range(z.shape[-1]):
-                z[:, i] = base[:, i] + shift(z)[:, i]
+            z = cast(MADE, shift).solve(z.flip(-1))
         return z

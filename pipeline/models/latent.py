@@ -6,6 +6,7 @@ Both offer `loss`, `log_prob`, `elbo` and `sample`; the latent model also `encod
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,7 +15,7 @@ from pipeline.models.decoders import (
     FactorizedDecoder,
     PixelCNN,
     PixelCNNDecoder,
-    bernoulli_log_prob,
+    start_over,
 )
 from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior, IAFPosterior
 from pipeline.models.sampling import sample_pixelcnn
@@ -67,35 +68,33 @@ class LatentVariableModel(nn.Module):
 
         (B, C, H, W) to (B,) nats.
         """
-        reconstruction, kl = self.code_lengths(x, importance_samples, generator)
-        return torch.logsumexp(-reconstruction - kl, dim=0) - math.log(importance_samples)
+        bounds = []
+        for batch in _groups(x, importance_samples):
+            total = torch.full((len(batch),), -math.inf, device=x.device)
+            for reconstruction, kl in self._portions(batch, importance_samples, generator):
+                total = torch.logaddexp(total, torch.logsumexp(-reconstruction - kl, dim=0))
+            bounds.append(total - math.log(importance_samples))
+        return torch.cat(bounds)
 
     @torch.no_grad()
     def code_lengths(self, x: Tensor, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """`loss` at several z_k ~ q(z|x) of each image: −log p(x|z_k) and log q(z_k|x) − log p(z_k), (draws, B) nats.
 
-        Their negative sum is the log importance weight of z_k. Images and draws pass in portions, so that no more
-        than these numbers grows with B or `draws`.
+        Their negative sum is the log importance weight of z_k. No more than these numbers grows with B or `draws`.
         """
-        if draws < 1:
-            raise ValueError(f"draws = {draws}: must be at least 1")
-        images = max(1, ROWS_AT_ONCE // draws)
-        parts = [self._code_lengths(batch, draws, generator) for batch in x.split(images)]
-        reconstruction, kl = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in _groups(x, draws)]
+        reconstruction, kl = torch.cat(groups, dim=2)
         return reconstruction, kl
 
-    def _code_lengths(self, x: Tensor, draws: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    def _portions(self, x: Tensor, draws: int, generator: Generator | None) -> Iterator[Tensor]:
+        """`code_lengths` of as many draws as pass at once, (2, some, B)."""
         parameters, features = self.posterior.encode(x), self.decoder.image_features(x)
         at_once = max(1, ROWS_AT_ONCE // len(x))
-        rows = []
         for start in range(0, draws, at_once):
             count = min(at_once, draws - start)
-            z, kl = self.draw(tuple(_repeat(part, count) for part in parameters), generator)
-            repeated = None if features is None else _repeat(features, count)
-            log_prob = self.decoder.log_prob(_repeat(x, count), z, repeated)
-            rows.append(torch.stack([-log_prob, kl.sum(-1)]).view(2, count, len(x)))
-        reconstruction, kl = torch.cat(rows, dim=1)
-        return reconstruction, kl
+            z, kl = self.draw(tuple(start_over(part, count * len(x)) for part in parameters), generator)
+            log_prob = self.decoder.log_prob(x, z, features)
+            yield torch.stack([-log_prob, kl.sum(-1)]).view(2, count, len(x))
 
     @torch.no_grad()
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -131,7 +130,7 @@ class AutoregressiveModel(nn.Module):
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         """−log p(x) as `reconstruction`, and a `kl` of zero: (B, C, H, W) to (B,) each."""
-        reconstruction = -bernoulli_log_prob(self.network(x, self.maps), x)
+        reconstruction = -self.network.log_prob(x, self.maps)
         return {"reconstruction": reconstruction, "kl": torch.zeros_like(reconstruction)}
 
     @torch.no_grad()
@@ -153,6 +152,8 @@ class AutoregressiveModel(nn.Module):
 Model = LatentVariableModel | AutoregressiveModel
 
 
-def _repeat(part: Tensor, samples: int) -> Tensor:
-    """(B, …) to (samples · B, …), the whole batch once for each sample."""
-    return part.expand(samples, *part.shape).flatten(0, 1)
+def _groups(x: Tensor, draws: int) -> tuple[Tensor, ...]:
+    """As many images as pass at once with `draws` samples each."""
+    if draws < 1:
+        raise ValueError(f"draws = {draws}: must be at least 1")
+    return x.split(max(1, ROWS_AT_ONCE // draws))

@@ -16,6 +16,11 @@ def degrees(count: int, dim: int) -> Tensor:
     return torch.arange(count) % max(dim - 1, 1) + 1
 
 
+def of_degree(degree: int, dim: int) -> slice:
+    """Which of these units have this degree."""
+    return slice(degree - 1, None, max(dim - 1, 1)) if degree else slice(0)
+
+
 class MADE(nn.Module):
     """Masked autoencoder (Germain et al., 2015): (B, D) to (B, D), output i depends on inputs before i alone.
 
@@ -48,6 +53,24 @@ class MADE(nn.Module):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         first = self.layers[0](z)
         return self.layers[1:](first if self.context is None else first + self.context(context))
+
+    @torch.no_grad()
+    def solve(self, base: Tensor) -> Tensor:
+        """z with z_i = base_i + output i of z: (B, D) to (B, D), one variable after the other, without a context.
+
+        Hidden units of degree i see z_0 … z_{i−1} and units of lower or the same degree in the layer before, so that
+        each is computed once, when its inputs are there; those still to come are zero.
+        """
+        *hidden, last = ((layer.weight, layer.bias[:, None]) for layer in self.layers if isinstance(layer, Linear))
+        z = base.t() + last[1]
+        dim, known = len(z), torch.zeros_like(z)
+        values = [known, *(z.new_zeros(len(bias), z.shape[1]) for _, bias in hidden)]
+        for i in range(dim):
+            for (weight, bias), inputs, outputs in zip(hidden, values[:-1], values[1:], strict=True):
+                now = of_degree(i, dim)
+                outputs[now] = torch.addmm(bias[now], weight[now], inputs).relu_()
+            known[i : i + 1] = torch.addmm(z[i : i + 1], last[0][i : i + 1], values[-1])
+        return known.t().contiguous()
 
 
 class Reach(NamedTuple):
@@ -87,6 +110,19 @@ class MaskedConv2d(WeightNorm):
         mask[..., reach.up, reach.left + (kind == "B") :] = 0.0
         super().__init__((outputs, inputs, *shape), mask=mask)
         self.reach = reach
+        self.kind = kind
+        self.seen = reach.up * shape[1] + reach.left + (kind == "B")
+
+    @property
+    def taps(self) -> Tensor:
+        """The weights that the mask leaves, in raster order: (outputs, inputs, taps)."""
+        return self.weight.flatten(2)[..., : self.seen]
+
+    @property
+    def tap_offsets(self) -> tuple[tuple[int, int], ...]:
+        """(row, column) of each tap, from the pixel."""
+        up, left, right = self.reach
+        return tuple((tap // (left + 1 + right) - up, tap % (left + 1 + right) - left) for tap in range(self.seen))
 
     def forward(self, x: Tensor) -> Tensor:
         up, left, right = self.reach

@@ -31,7 +31,7 @@ def sample_pixelcnn(network: PixelCNN, maps: Tensor, uniforms: Tensor) -> Tensor
     (n, B, channels).
     """
     conditioning, uniforms = (values.permute(2, 3, 0, 1) for values in (network.maps_layer(maps), uniforms))
-    x = torch.empty_like(uniforms)
+    x = torch.zeros_like(uniforms)
     height, width, batch = uniforms.shape[:3]
     size, first = (height, width, batch), network.image_layer
     image = _BlocksSoFar(first, x) if isinstance(first, DownsampledConv2d) else _SoFar(first, *size)
@@ -61,12 +61,11 @@ class _SoFar:
     def __init__(self, layer: MaskedConv2d, height: int, width: int, batch: int) -> None:
         self.reach = layer.reach
         up, left, right = layer.reach
-        weight = layer.weight
-        assert layer.mask is not None
-        self.down, self.across = layer.mask[0, 0].nonzero().cpu().unbind(1)  # beside the fronts, which are there
-        self.kernel = weight[:, :, self.down, self.across].permute(0, 2, 1).flatten(1)  # outputs, places × channels
+        taps = layer.taps
+        self.down, self.across = (torch.tensor(layer.tap_offsets).view(-1, 2) + torch.tensor([up, left])).unbind(1)
+        self.kernel = taps.transpose(1, 2).flatten(1)  # outputs, taps × channels
         self.bias = layer.bias
-        self.values = weight.new_zeros(up + height, left + width + right, batch, weight.shape[1])
+        self.values = taps.new_zeros(up + height, left + width + right, batch, taps.shape[1])
 
     def fronts(self, height: int, width: int) -> Iterator[Front]:
         """Pixels with the same column + slope · row do not see each other, and all they see comes before.
@@ -84,7 +83,7 @@ class _SoFar:
 
     def output(self, rows: Tensor, columns: Tensor) -> Tensor:
         """The convolution's output at these pixels, (n, B, outputs)."""
-        seen = self.values[rows[:, None] + self.down, columns[:, None] + self.across]  # n, places, B, channels
+        seen = self.values[rows[:, None] + self.down, columns[:, None] + self.across]  # n, taps, B, channels
         return F.linear(seen.transpose(1, 2).flatten(2), self.kernel, self.bias)
 
 
@@ -105,5 +104,4 @@ class _BlocksSoFar:
 
     def output(self, rows: Tensor, columns: Tensor) -> Tensor:
         """The layer's output at these pixels, (n, B, outputs); it does not see the rows from the first of them on."""
-        self.x[rows[0] :] = 0
         return self.layer(self.x.permute(2, 3, 0, 1)).permute(2, 3, 0, 1)[rows, columns]

@@ -19,7 +19,7 @@ import torch
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
-CODE = ("models/*.py", "training/*.py", "seeding.py")
+CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
 
 
 def checkpoint_path(identity: dict[str, Any]) -> Path:

@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from pipeline.models.latent import Model
 from pipeline.models.layers import initialize
-from pipeline.seeding import stream
+from pipeline.seeding import stream, stream_seed
 from pipeline.training.averaging import polyak_average
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from pipeline.training.gradients import Gradients, gradients_of
 from pipeline.training.objectives import Objective
 
 INITIALIZATION_IMAGES = 512
@@ -61,6 +62,7 @@ class State:
     model: Model
     average: AveragedModel
     optimizer: torch.optim.Optimizer
+    gradients: Gradients
     kl_weight: float
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -116,6 +118,7 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
         model,
         polyak_average(model, plan.polyak),
         torch.optim.Adamax(model.parameters(), lr=plan.learning_rate, foreach=True),
+        gradients_of(model, plan.objective, plan.bfloat16),
         plan.objective.first_weight,
     )
     if saved is not None:
@@ -125,19 +128,14 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
 
 
 def _step(state: State, batches: Batches, plan: Plan) -> None:
-    x = batches.batch(state.step)
-    noise = stream(plan.seed, "noise", state.step, device=x.device)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.bfloat16):
-        parts = state.model.loss(x, noise)
-    loss = plan.objective.loss(parts, state.kl_weight)
+    x, noise = batches.batch(state.step), stream_seed(plan.seed, "noise", state.step)
+    means = state.gradients(x, noise, state.kl_weight)
     for group in state.optimizer.param_groups:
         group["lr"] = plan.rate(state.step)
-    state.optimizer.zero_grad()
-    loss.backward()
     state.optimizer.step()
     state.average.update_parameters(state.model)
     state.step += 1
-    reconstruction, kl = (parts[name].mean().item() for name in ("reconstruction", "kl"))
+    reconstruction, kl = means.tolist()
     if not reconstruction + kl < float("inf"):
         raise FloatingPointError(f"step {state.step}: reconstruction {reconstruction}, kl {kl} nats per image")
     state.kl_weight = plan.objective.next_weight(state.kl_weight, kl, state.step)

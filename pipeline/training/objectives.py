@@ -27,7 +27,7 @@ class Objective:
     target: float = 0.0
     annealing_steps: int = 1
 
-    def loss(self, parts: dict[str, Tensor], kl_weight: float) -> Tensor:
+    def loss(self, parts: dict[str, Tensor], kl_weight: float | Tensor) -> Tensor:
         """A scalar, from `parts` of (B,) each."""
         kl = parts["kl"].mean()
         price = kl.clamp_min(self.target) if self.rule == "free_bits" else kl_weight * kl

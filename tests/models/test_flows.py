@@ -25,6 +25,18 @@ def test_inverse_undoes_forward(steps):
     assert torch.allclose(flow.inverse(z), noise, atol=1e-4)
 
 
+@pytest.mark.parametrize(("dim", "hidden"), [(6, (20, 20)), (5, (3,)), (4, ()), (2, (7, 5, 6)), (1, (4,))])
+def test_forward_is_that_of_whole_passes_one_dimension_after_the_other(dim, hidden):
+    flow, noise = shaken(AutoregressiveFlow(dim, 3, hidden)), torch.randn(5, dim)
+    z = noise
+    with torch.no_grad():
+        for shift in reversed(flow.shifts):
+            z, base = torch.zeros_like(z), z.flip(-1)
+            for i in range(dim):
+                z[:, i] = base[:, i] + shift(z)[:, i]
+    assert torch.allclose(flow(noise), z, atol=1e-5)
+
+
 def test_the_log_determinant_is_zero_by_autograd():
     flow = shaken(AutoregressiveFlow(6, 3, (20, 20))).double()
     z = torch.randn(4, 6, dtype=torch.float64)

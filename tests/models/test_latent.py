@@ -98,11 +98,20 @@ def test_importance_sampling_in_chunks_is_the_plain_estimate(monkeypatch):
     model, x = initialized(VLAE | {"latent_dim": 16}, (1, 6, 6)), binary_images(3, (1, 6, 6))
     whole = model.code_lengths(x, 12, torch.Generator().manual_seed(0))
     log_prob = model.log_prob(x, 12, torch.Generator().manual_seed(0))
-    monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", 6)
-    chunks = model._code_lengths(x, 12, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", 6)
+        chunks = torch.cat(list(model._portions(x, 12, torch.Generator().manual_seed(0))), 1)
     assert all(torch.allclose(*parts, atol=1e-4) for parts in zip(whole, chunks, strict=True))
     weights = (-chunks[0] - chunks[1]).double().exp().mean(0)
     assert torch.allclose(log_prob, weights.log().float(), atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 12])
+def test_bounds_of_a_portion_of_the_draws_join_to_that_of_all(monkeypatch, rows):
+    model, x = initialized(VLAE | {"latent_dim": 16}, (1, 6, 6)), binary_images(1, (1, 6, 6))
+    whole = model.log_prob(x, 12, torch.Generator().manual_seed(0))
+    monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", rows)
+    assert torch.allclose(whole, model.log_prob(x, 12, torch.Generator().manual_seed(0)), atol=1e-4)
 
 
 def test_importance_samples_must_be_positive():

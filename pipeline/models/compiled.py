@@ -1,0 +1,186 @@
+"""The decoder's two halves as compiled functions for the CPU, in float32.
+
+The layers are narrow, so that the usual way spends most of its time on moving activations and on ELU. Here one image
+passes all layers while it is in the processor's cache. The sums are those of the layers, in another order.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pipeline.models.layers import WeightNorm
+from pipeline.models.native import in_parts, library
+
+Layers = Iterable[tuple[Tensor, Tensor]]
+"""Weights (outputs, inputs, taps) and biases (outputs,), in the order of use."""
+LANES = 16
+"""Floats that generator.cpp takes at a time."""
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("height", "width", "outputs", "taps", "steps")),
+        *((name, ctypes.POINTER(ctypes.c_int)) for name in ("offsets", "pairs")),
+    )
+
+
+class _Compiled:
+    """A function of native/`source`, compiled with `constants`."""
+
+    def __init__(self, source: str, **constants: int) -> None:
+        self.source, self.constants = source, constants
+
+    @property
+    def library(self) -> ctypes.CDLL | None:
+        """None where there is no working compiler."""
+        return library(self.source, **self.constants)
+
+    def takes(self, layer: WeightNorm) -> bool:
+        """Whether it can stand for a network with this layer: not on a GPU, nor while hooks have to see every layer."""
+        on_cpu = layer.bias.device.type == "cpu" and layer.bias.dtype == torch.float32
+        return on_cpu and not layer._forward_hooks and self.library is not None
+
+
+class CompiledPixelCNN(_Compiled):
+    """log p(x | maps) in nats of images x (N, C, H, W) in {0, 1}, and its gradients.
+
+    From what the first layer makes of x, features (N, channels, H, W), and from maps (N, M, H, W): a 3×3 convolution
+    of the maps is added to the features, then each step adds something to their sum h: a masked convolution of ELU(h),
+    whose taps are `offsets` (row, column) from the pixel, or, where `pairs` has True, what a pair of 1×1 convolutions
+    makes of it, ELU before each. The head, a 1×1 convolution of ELU(h), gives logits (N, C, H, W).
+    """
+
+    def __init__(
+        self, channels: int, maps: int, offsets: Sequence[tuple[int, int]], pairs: Sequence[bool], outputs: int
+    ) -> None:
+        self.lanes = 1 << max(2, (max(channels, maps) - 1).bit_length())
+        self.offsets = (ctypes.c_int * (2 * len(offsets)))(*(number for offset in offsets for number in offset))
+        self.pairs = (ctypes.c_int * len(pairs))(*pairs)
+        self.outputs = outputs
+        super().__init__("pixelcnn.cpp", CHANNELS=channels, MAPS=maps, LANES=self.lanes)
+
+    def __call__(self, x: Tensor, features: Tensor, maps: Tensor, layers: Layers) -> Tensor:
+        """(N,); `layers` from the maps' to the head. Without gradients the images may be fewer: they start over."""
+        x, features, maps = map(_channels_last, (x, features, maps))
+        *hidden, (weight, bias) = layers
+        parts = [part for layer in hidden for part in _padded(*layer, self.lanes - len(layer[1]))]
+        head = F.pad(weight[..., 0], (0, self.lanes - weight.shape[1])).flatten()
+        return _LogProb.apply(features, maps, torch.cat([*parts, head, bias]), x, self)
+
+    def run(
+        self, features: Tensor, maps: Tensor, weights: Tensor, x: Tensor, scales: Tensor, gradients: Sequence[Tensor]
+    ) -> Tensor:
+        """Call pixelcnn.cpp with (N, H, W, …); fill `gradients` of features, maps (N, …) and weights (threads, …)."""
+        height, width = x.shape[1:3]
+        shape = _Shape(height, width, self.outputs, len(self.offsets) // 2, len(self.pairs), self.offsets, self.pairs)
+        result = weights.new_empty(len(maps))
+
+        def work(part: slice, number: int) -> None:
+            rows = (part.stop - part.start, part.start % len(x), len(x))
+            arrays = [features, x, weights, maps[part], result[part], scales[part]]
+            arrays += [*(array[part] for array in gradients[:2]), *(array[number] for array in gradients[2:])]
+            pointers = [_pointer(array) for array in arrays] + [None] * (3 - len(gradients))
+            assert self.library is not None
+            self.library.log_prob(ctypes.byref(shape), *rows, *pointers)
+
+        in_parts(len(maps), work)
+        return result
+
+
+class _LogProb(torch.autograd.Function):
+    """The gradients come with the values, while the activations are in the cache, as if every image counted the same.
+
+    If the loss then weights the images otherwise, they are computed anew.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, maps: Tensor, weights: Tensor, x: Tensor, network: CompiledPixelCNN
+    ) -> Tensor:
+        same = weights.new_ones(len(maps))
+        if not any(ctx.needs_input_grad):
+            return network.run(features, maps, weights, x, same, ())
+        ctx.inputs, ctx.network = (features, maps, weights, x), network
+        gradients = _gradients(features, maps, weights)
+        ctx.save_for_backward(*gradients)
+        return network.run(features, maps, weights, x, same, gradients)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        scales, gradients = outer[0].contiguous(), ctx.saved_tensors
+        scale = scales[0]
+        if bool((scales != scale).any()):
+            gradients = _gradients(*ctx.inputs[:3])
+            ctx.network.run(*ctx.inputs, scales, gradients)
+            scale = torch.ones_like(scale)
+        features, maps, parts = gradients
+        return scale * features, scale * maps, scale * parts.sum(0), None, None
+
+
+def _gradients(features: Tensor, maps: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for them; the weights' have a row for each of the parts that run at once."""
+    parts = weights.new_zeros(torch.get_num_threads(), len(weights))
+    return torch.empty_like(features), torch.empty_like(maps), parts
+
+
+class Block(NamedTuple):
+    """A residual block of the generator: height and width, before and after; a skip if it enlarges the image."""
+
+    enlarge: bool
+    inputs: int
+    outputs: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+
+
+class CompiledGenerator(_Compiled):
+    """The generator's residual blocks without gradients: start (N, channels, h, w) to maps (N, M, H, W)."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.last = blocks[-1]
+        self.blocks = (ctypes.c_int * (7 * len(blocks)))(*(number for block in blocks for number in block))
+        self.count = len(blocks)
+        super().__init__("generator.cpp", LANES=LANES)
+
+    def __call__(self, start: Tensor, layers: Layers) -> Tensor:
+        """`layers`: of each block the first, the second and the skip's, each (outputs, inputs, 9)."""
+        start = _channels_last(start)
+        weights = torch.cat([part for layer in layers for part in _padded(*layer, -len(layer[1]) % LANES)])
+        maps = start.new_empty(len(start), self.last.out_height, self.last.out_width, self.last.outputs)
+
+        def work(part: slice, number: int) -> None:
+            arrays = (start[part], weights, maps[part])
+            assert self.library is not None
+            self.library.generate(self.blocks, self.count, len(arrays[0]), *map(_pointer, arrays))
+
+        in_parts(len(start), work)
+        return maps.permute(0, 3, 1, 2)
+
+
+def _padded(weight: Tensor, bias: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
+    """Weights [taps][inputs][outputs] and biases, with room for so many more outputs: 1-d each."""
+    return F.pad(weight.permute(2, 1, 0), (0, lanes)).flatten(), F.pad(bias, (0, lanes))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, H, W, C) in memory."""
+    return images.float().permute(0, 2, 3, 1).contiguous()
+
+
+def _pointer(values: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(values.data_ptr())
+
+
+compiled_pixelcnn = cache(CompiledPixelCNN)
+compiled_generator = cache(CompiledGenerator)

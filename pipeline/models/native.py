@@ -1,0 +1,81 @@
+"""C++ beside the models: compiled once on the user's machine, and called on equal parts of a batch at once."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import itertools
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+
+SOURCES = Path(__file__).with_name("native")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
+
+
+@cache
+def library(source: str, **constants: int) -> ctypes.CDLL | None:
+    """native/`source` compiled with these constants, from the user's cache folder if it is there.
+
+    None, and a warning, where there is no working compiler.
+    """
+    try:
+        return ctypes.CDLL(str(_compiled(SOURCES / source, constants)))
+    except OSError as error:
+        log.warning("%s is not used, the layers run one by one, several times slower: %s", source, error)
+        return None
+
+
+def _compiled(source: Path, constants: dict[str, int]) -> Path:
+    compilers = [path for path in map(shutil.which, ("c++", "g++", "clang++")) if path]
+    if not compilers:
+        raise OSError("no C++ compiler")
+    command = [compilers[0], *FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
+    code = b"".join(file.read_bytes() for file in (source, *sorted(SOURCES.glob("*.h"))))
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlae" / "compiled"
+    path = folder / f"{hashlib.sha256(repr((command, _processor())).encode() + code).hexdigest()[:32]}.so"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            made = Path(temporary) / "made.so"
+            result = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True, text=True)
+            if result.returncode:
+                raise OSError(f"{compilers[0]}: {result.stderr.strip()[:200]}")
+            made.replace(path)
+    return path
+
+
+def _processor() -> str:
+    """What decides which instructions the compiler may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def in_parts(count: int, work: Callable[[slice, int], None]) -> None:
+    """`work` on as many equal parts of `count` images as torch has threads, at once; given the part and its number."""
+    threads = torch.get_num_threads()
+    bounds = [count * number // threads for number in range(threads + 1)]
+    parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    others = [_pool(threads).submit(work, part, number) for number, part in enumerate(parts[1:], 1)]
+    work(parts[0], 0)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)

@@ -1,0 +1,66 @@
+"""`make bench`: measure speed on this machine, print the tables and write reports/benchmark.md. Not a stage of DVC."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from pipeline import benchmark
+from pipeline.config import load_params
+
+REPORT = Path("reports/benchmark.md")
+
+
+def main() -> None:
+    params = load_params()
+    torch.set_num_threads(params.training.threads)
+    torch.manual_seed(0)
+    rates = benchmark.machine_rates()
+    head = ("", "the obvious way", "ours", "ratio")
+    sections = (
+        ("Sampling", benchmark.sampling, head, benchmark.sampling(params)),
+        ("Likelihood", benchmark.likelihood, head, benchmark.likelihood(params)),
+        ("Training", benchmark.training, head, benchmark.training(params)),
+        ("Beside the steps", benchmark.overhead, ("", "of the time of the steps"), benchmark.overhead(params)),
+        ("Where a step goes", benchmark.profile, ("", "ms", "floor, ms"), benchmark.profile(params)),
+        ("GPU", benchmark.gpu, ("", ""), benchmark.gpu(params)),
+        ("Start-up", benchmark.start_up, ("whole command", ""), benchmark.start_up()),
+    )
+    about_all = f"`make bench`; medians of {benchmark.RUNS} runs, what is compared in turn."
+    text = [f"# Benchmark\n\n{about_all}\n\n{machine(rates)}\n"]
+    print(text[0])
+    for title, about, columns, rows in sections:
+        text.append(f"## {title}\n\n{inspect.getdoc(about)}\n\n{table(columns, rows)}\n")
+        print(text[-1], flush=True)
+    REPORT.write_text("\n".join(text))
+    print(f"written to {REPORT}")
+
+
+def machine(rates: dict[str, float]) -> str:
+    """Processor, threads, versions, and what the machine reaches in matrix products and copies."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    speeds = ", ".join(f"{rates[name] / 1e9:,.0f} Gflop/s in {name}" for name in ("float32", "bfloat16"))
+    threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    rate = f"Matrix products: {speeds}; copying: {rates['bytes'] / 1e9:.0f} GB/s."
+    return f"{model}, {threads}, {device}; {versions}. {rate}"
+
+
+def table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """In Markdown."""
+    lines = [tuple(columns), *rows]
+    cells = ["| " + " | ".join(line) + " |" for line in (lines[0], ("---",) * len(lines[0]), *lines[1:])]
+    return "\n".join(cells)
+
+
+if __name__ == "__main__":
+    main()

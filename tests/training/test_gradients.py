@@ -1,0 +1,42 @@
+"""Gradients of a batch; the captured ones need a GPU."""
+
+import copy
+
+import pytest
+import torch
+from conftest import VLAE, binary_images
+
+from pipeline import build_model
+from pipeline.models.layers import initialize
+from pipeline.training.gradients import CapturedGradients, Gradients, gradients_of
+from pipeline.training.objectives import Objective
+
+SHAPE = (1, 8, 8)
+OBJECTIVE = Objective("soft_free_bits", 3.0)
+
+
+def test_they_are_those_of_the_objective_at_this_noise():
+    model = build_model(VLAE, SHAPE)
+    initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
+    x = binary_images(4, SHAPE, 1)
+    means = gradients_of(model, OBJECTIVE, False)(x, 7, 0.25)
+    found = [parameter.grad.clone() for parameter in model.parameters()]
+    parts = model.loss(x, torch.Generator().manual_seed(7))
+    loss = (parts["reconstruction"] + 0.25 * parts["kl"]).mean()
+    right = torch.autograd.grad(loss, list(model.parameters()))
+    assert all(torch.allclose(*both, atol=1e-5) for both in zip(found, right, strict=True))
+    assert means.tolist() == pytest.approx([parts["reconstruction"].mean().item(), parts["kl"].mean().item()])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_captured_gradients_are_the_same_at_every_replay():
+    model = build_model(VLAE, SHAPE)
+    initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
+    model = model.cuda()
+    eager, captured = Gradients(copy.deepcopy(model), OBJECTIVE, False), CapturedGradients(model, OBJECTIVE, False)
+    for seed, weight in ((7, 0.25), (8, 1.0), (7, 0.25)):
+        x = binary_images(4, SHAPE, seed).cuda()
+        assert torch.allclose(eager(x, seed, weight), captured(x, seed, weight), rtol=1e-4)
+        for a, b in zip(eager.model.parameters(), captured.model.parameters(), strict=True):
+            assert torch.allclose(a.grad, b.grad, atol=1e-3 * (1e-3 + a.grad.abs().max().item()))
+    assert captured.graph is not None
