@@ -22,7 +22,7 @@ from pipeline.data.datasets import Dataset
 from pipeline.evaluation.codecs import codec_curve
 from pipeline.reporting import charts, code_charts, panels, prose
 from pipeline.reporting.differences import difference_records
-from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.runs import Published, Run, Training
 from pipeline.reporting.sections import WALKED, sections
 from pipeline.reporting.tables import (
     bound_records,
@@ -43,7 +43,7 @@ CODEC_IMAGES = 200
 
 
 def write_report(
-    params: Params, runs: Sequence[Run], published: Sequence[Training], datasets: Sequence[Dataset], folder: Path
+    params: Params, runs: Sequence[Run], published: Sequence[Published], datasets: Sequence[Dataset], folder: Path
 ) -> None:
     """Write metrics.json, tables/, figures/, report.md and index.html under `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def draw_panels(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) 
 
 
 def draw_charts(
-    groups: dict[str, list[Run]], published: dict[str, list[Training]], datasets: Sequence[Dataset], folder: Path
+    groups: dict[str, list[Run]], published: dict[str, list[Published]], datasets: Sequence[Dataset], folder: Path
 ) -> None:
     """The charts of each data set."""
     tests = {dataset.name: dataset.test for dataset in datasets}

@@ -127,10 +127,22 @@ def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str], see
     return [_read_seeds(root / dataset / model, seeds) for dataset in datasets for model in models]
 
 
-def collect_published(root: Path) -> list[Training]:
+@dataclass(frozen=True)
+class Published(Training):
+    """A longer training, with the metrics on test images if it was evaluated."""
+
+    metrics: dict[str, Any] | None
+
+
+def collect_published(root: Path) -> list[Published]:
     """Every `<dataset>/<model>/` under `root`, by name."""
-    folders = sorted(path.parent for path in root.glob("*/*/config.json"))
-    return [read_training(folder, folder.parent.name, folder.name) for folder in folders]
+    found = []
+    for folder in sorted(path.parent for path in root.glob("*/*/config.json")):
+        training = read_training(folder, folder.parent.name, folder.name)
+        evaluated = (folder / "metrics.json").exists()
+        metrics = _read(folder, "metrics.json", METRIC_KEYS) if evaluated else None
+        found.append(Published(**vars(training), metrics=metrics))
+    return found
 
 
 def _read_seeds(folder: Path, seeds: tuple[int, ...]) -> Run:

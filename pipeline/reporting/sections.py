@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
-from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.runs import Published, Run
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
     View,
@@ -55,7 +55,7 @@ class Section:
 
 
 def sections(
-    groups: dict[str, list[Run]], published: dict[str, list[Training]], datasets: Sequence[Dataset]
+    groups: dict[str, list[Run]], published: dict[str, list[Published]], datasets: Sequence[Dataset]
 ) -> list[Section]:
     """Every section that has something to show; runs and longer trainings by data set."""
     runs = [run for group in groups.values() for run in group]
@@ -123,7 +123,7 @@ def _walks(groups: dict[str, list[Run]]) -> list[Part]:
     ]  # fmt: skip
 
 
-def _published(published: dict[str, list[Training]]) -> list[Part]:
+def _published(published: dict[str, list[Published]]) -> list[Part]:
     return [
         Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)], [published_view(trainings)])
         for name, trainings in published.items()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline import paper
 from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.differences import difference_records
-from pipeline.reporting.runs import Run, Training
+from pipeline.reporting.runs import Published, Run
 from pipeline.reporting.tables import (
     Record,
     bound_records,
@@ -164,8 +165,8 @@ def seeds_view(runs: Sequence[Run]) -> View:
     return View("", ("model", "seeds", "NLL, nats: mean ± s.d.", "KL, nats: mean ± s.d."), rows, "tables/seeds.csv")
 
 
-def published_view(trainings: Sequence[Training]) -> View:
-    """Longer trainings: the last point of their learning curves."""
+def published_view(trainings: Sequence[Published]) -> View:
+    """Longer trainings: the last point of their learning curves, and the test NLL of those that were evaluated."""
     header = (
         "data set",
         "model",
@@ -173,6 +174,10 @@ def published_view(trainings: Sequence[Training]) -> View:
         "epochs",
         "valid. −ELBO, nats",
         "valid. KL, nats",
+        "test NLL, nats",
+        "95 % interval",
+        "K",
+        "test images",
         "seed",
         "device",
         "minutes",
@@ -182,9 +187,18 @@ def published_view(trainings: Sequence[Training]) -> View:
         last = {column: values[-1] for column, values in training.history.items()}
         config = training.config
         cells = [training.dataset, training.name, training.parts, f"{last['epoch']:.1f}", f"{-last['valid_elbo']:.2f}"]
-        cells += [f"{last['valid_kl']:.2f}", str(config["seed"]), config["device"], f"{config['train_minutes']:.0f}"]
+        cells += [f"{last['valid_kl']:.2f}", *_test_cells(training.metrics)]
+        cells += [str(config["seed"]), config["device"], f"{config['train_minutes']:.0f}"]
         rows.append(("", cells))
     return View("", header, rows)
+
+
+def _test_cells(metrics: dict[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return ["not evaluated", "", "", ""]
+    samples = "exact" if metrics["exact"] else f"{metrics['importance_samples']:,}"
+    interval = f"{metrics['nll_low']:.2f} to {metrics['nll_high']:.2f}"
+    return [f"{metrics['nll']:.2f}", interval, samples, f"{metrics['images']:,}"]
 
 
 def models_view(runs: Sequence[Run]) -> View:

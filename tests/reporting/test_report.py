@@ -143,7 +143,7 @@ def test_it_says_that_mnist5k_is_not_the_papers_data(report, page):
     assert "reproduced within" not in text
 
 
-def test_longer_trainings_have_a_section(report):
+def test_longer_trainings_have_a_section(report, published):
     page = (report / "index.html").read_text()
     (section,) = re.findall(r'<section id="published">.*?</section>', page, flags=re.DOTALL)
     assert section.count('<td class="short">38.4</td>') == section.count("NVIDIA H200") == 2
@@ -151,6 +151,9 @@ def test_longer_trainings_have_a_section(report):
     section = (report / "report.md").read_text().split("\n## Longer trainings\n")[1].split("\n## ")[0]
     assert section.count("| 38.4 |") == section.count("NVIDIA H200") == 2
     assert section.count("(figures/published-omniglot-learning-curves.png)") == 1
+    (nll,) = re.findall(r"\| (\d+\.\d\d) \| \d+\.\d\d to \d+\.\d\d \| 64 \|", section)
+    assert float(nll) == published[-1].metrics["nll"]
+    assert section.count("| not evaluated |") == 1
 
 
 def test_provenance_names_every_data_set_by_its_hash(report):
