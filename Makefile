@@ -27,7 +27,8 @@ context: .venv/installed
 JOBS ?= 4
 together: .venv/installed
 	$(BIN)/dvc repro preprocess
-	$(BIN)/dvc stage list --name-only | grep ^train- | xargs -P $(JOBS) -n 1 $(BIN)/dvc repro -s
+	$(BIN)/dvc stage list --name-only | grep ^train- | xargs -P $(JOBS) -I{} \
+	  sh -c '$(BIN)/dvc --wait-for-lock repro -s {} || exit 1'
 
 bench: .venv/installed
 	$(BIN)/python -m stages.bench

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.layers import WeightNorm
 from pipeline.models.native import in_parts, library
 
 Layers = Iterable[tuple[Tensor, Tensor]]
@@ -43,10 +42,11 @@ class _Compiled:
         """None where there is no working compiler."""
         return library(self.source, **self.constants)
 
-    def takes(self, layer: WeightNorm) -> bool:
-        """Whether it can stand for a network with this layer: not on a GPU, nor while hooks have to see every layer."""
-        on_cpu = layer.bias.device.type == "cpu" and layer.bias.dtype == torch.float32
-        return on_cpu and not layer._forward_hooks and self.library is not None
+    def takes(self, network: nn.Module) -> bool:
+        """Whether it can stand for this network: not on a GPU, nor while hooks have to see the layers."""
+        weight = next(network.parameters())
+        on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+        return on_cpu and not any(part._forward_hooks for part in network.modules()) and self.library is not None
 
 
 class CompiledPixelCNN(_Compiled):
@@ -65,10 +65,20 @@ class CompiledPixelCNN(_Compiled):
         self.offsets = (ctypes.c_int * (2 * len(offsets)))(*(number for offset in offsets for number in offset))
         self.pairs = (ctypes.c_int * len(pairs))(*pairs)
         self.outputs = outputs
+        self.channels = [outputs, channels, maps]
         super().__init__("pixelcnn.cpp", CHANNELS=channels, MAPS=maps, LANES=self.lanes)
 
     def __call__(self, x: Tensor, features: Tensor, maps: Tensor, layers: Layers) -> Tensor:
-        """(N,); `layers` from the maps' to the head. Without gradients the images may be fewer: they start over."""
+        """(N,); `layers` from the maps' to the head. Without gradients the images may be fewer: they start over.
+
+        ValueError if shapes do not belong together.
+        """
+        shapes = [tuple(values.shape) for values in (x, features, maps)]
+        sizes = {shape[2:] for shape in shapes}
+        if len(x) != len(features) or len(maps) % len(x) or len(sizes) > 1 or [s[1] for s in shapes] != self.channels:
+            raise ValueError(
+                f"images, features and maps of shapes {shapes}: must be of one size, {self.channels} channels"
+            )
         x, features, maps = map(_channels_last, (x, features, maps))
         *hidden, (weight, bias) = layers
         parts = [part for layer in hidden for part in _padded(*layer, self.lanes - len(layer[1]))]

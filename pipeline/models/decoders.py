@@ -56,7 +56,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         start = self.input(z).view(-1, *self.start)
         compiled = compiled_generator(self.geometry)
-        if self.compiled and not torch.is_grad_enabled() and compiled.takes(cast(Linear, self.input[-1])):
+        if self.compiled and not torch.is_grad_enabled() and compiled.takes(self):
             return compiled(start, self._weights())
         return self.blocks(start.contiguous(memory_format=torch.channels_last))
 
@@ -123,7 +123,7 @@ class PixelCNN(nn.Module):
         """
         features = self.image_layer(x) if features is None else features
         maps = maps.expand(max(len(maps), len(x)), -1, -1, -1)
-        compiled = self._compiled() if self.compiled else None
+        compiled = self._compiled() if self.compiled and not x.requires_grad else None
         if compiled is None or torch.is_grad_enabled():
             x, features = start_over(x, len(maps)), start_over(features, len(maps))
         if compiled is None:
@@ -144,7 +144,7 @@ class PixelCNN(nn.Module):
         offsets = self.later_layer(0).tap_offsets if self.later_layers else ()
         pairs = [pair for i in range(self.later_layers) for pair in (False, *(True for _ in self.blocks_after(i)))]
         compiled = compiled_pixelcnn(filters, self.maps_layer.direction.shape[1], offsets, tuple(pairs), outputs)
-        return compiled if compiled.takes(self.head) else None
+        return compiled if compiled.takes(self) else None
 
     def _weights(self) -> Layers:
         """Of all layers but the one that sees the image."""

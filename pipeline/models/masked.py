@@ -61,6 +61,8 @@ class MADE(nn.Module):
         Hidden units of degree i see z_0 … z_{i−1} and units of lower or the same degree in the layer before, so that
         each is computed once, when its inputs are there; those still to come are zero.
         """
+        if self.context is not None:
+            raise ValueError("a MADE with a context cannot be solved without it")
         *hidden, last = ((layer.weight, layer.bias[:, None]) for layer in self.layers if isinstance(layer, Linear))
         z = base.t() + last[1]
         dim, known = len(z), torch.zeros_like(z)
@@ -110,7 +112,6 @@ class MaskedConv2d(WeightNorm):
         mask[..., reach.up, reach.left + (kind == "B") :] = 0.0
         super().__init__((outputs, inputs, *shape), mask=mask)
         self.reach = reach
-        self.kind = kind
         self.seen = reach.up * shape[1] + reach.left + (kind == "B")
 
     @property

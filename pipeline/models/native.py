@@ -32,7 +32,7 @@ def library(source: str, **constants: int) -> ctypes.CDLL | None:
     """
     try:
         return ctypes.CDLL(str(_compiled(SOURCES / source, constants)))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
         log.warning("%s is not used, the layers run one by one, several times slower: %s", source, error)
         return None
 
@@ -57,12 +57,13 @@ def _compiled(source: Path, constants: dict[str, int]) -> Path:
 
 
 def _processor() -> str:
-    """What decides which instructions the compiler may use."""
+    """What decides which instructions the compiler may use, and which libraries the result needs."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+    return f"{platform.machine()} {platform.libc_ver()} {flags}"
 
 
 def in_parts(count: int, work: Callable[[slice, int], None]) -> None:
@@ -79,3 +80,6 @@ def in_parts(count: int, work: Callable[[slice, int], None]) -> None:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork

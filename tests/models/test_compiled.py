@@ -1,13 +1,15 @@
 """The compiled decoder against the same network layer by layer: values, gradients, and when it is not to be used."""
 
 import copy
+import shutil
 
 import pytest
 import torch
 from conftest import PIXELCNN, VLAE, binary_images
 
 from pipeline import build_model
-from pipeline.models import native
+from pipeline.models import compiled, native
+from pipeline.models.compiled import compiled_generator
 from pipeline.models.layers import initialize
 
 SHAPE = (1, 9, 11)
@@ -73,10 +75,55 @@ def test_log_prob_and_gradients_are_those_of_the_layers(block, weights):
 @pytest.mark.parametrize("shape", [(1, 9, 11), (1, 28, 28), (1, 5, 2)])
 def test_the_generator_is_that_of_the_layers(block, shape):
     fast, slow = (model.decoder.generator for model in pair(block, shape))
+    assert compiled_generator(fast.geometry).takes(fast)
     z = 3 * torch.randn(5, 3)
     with torch.no_grad():
         assert torch.allclose(fast(z), slow(z), atol=1e-4)
     assert torch.equal(fast(z), slow(z))  # with gradients both go by the layers
+
+
+def test_an_image_of_many_pixels_near_even_odds_is_no_overflow():
+    fast, slow = map(network, pair(VLAE | LARGER, (1, 40, 40)))
+    for parameter in (*fast.head.parameters(), *slow.head.parameters()):
+        parameter.data.mul_(1e-3)
+    x, maps = binary_images(2, (1, 40, 40)), torch.randn(2, 4, 40, 40)
+    assert torch.allclose(fast.log_prob(x, maps), slow.log_prob(x, maps), atol=2e-3)
+    assert fast.log_prob(x, maps).mean() < -1000
+
+
+def test_each_thread_sums_weight_gradients_of_its_own_in_a_fixed_order(monkeypatch):
+    torch.set_num_threads(3)
+    kept, original = [], compiled._gradients
+    monkeypatch.setattr(compiled, "_gradients", lambda *inputs: kept.append(original(*inputs)) or kept[-1])
+    model = pair(VLAE | LARGER)[0]
+    x = binary_images(7, SHAPE, 1)
+    first, second = (gradients(model, x, torch.ones(7))[1] for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert [bool(row.abs().sum() > 0) for row in kept[0][2]] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("images", "features", "maps"),
+    [
+        ((2, 1, 9, 11), (2, 4, 9, 11), (2, 2, 8, 11)),
+        ((2, 1, 9, 11), (2, 4, 9, 10), (2, 2, 9, 11)),
+        ((2, 1, 9, 11), (1, 4, 9, 11), (2, 2, 9, 11)),
+        ((2, 1, 9, 11), (2, 4, 9, 11), (5, 2, 9, 11)),
+        ((2, 1, 9, 11), (2, 3, 9, 11), (2, 2, 9, 11)),
+        ((2, 2, 9, 11), (2, 4, 9, 11), (2, 2, 9, 11)),
+    ],
+)
+@torch.no_grad()
+def test_shapes_that_do_not_belong_together_are_refused(images, features, maps):
+    net = network(pair(VLAE)[0])
+    with pytest.raises(ValueError, match="must be of one size"):
+        net.log_prob(torch.zeros(images), torch.zeros(maps), torch.zeros(features))
+
+
+def test_gradients_of_the_image_are_those_of_the_layers():
+    maps, x = torch.randn(2, 2, *SHAPE[1:]), binary_images(2, SHAPE).requires_grad_()
+    fast, slow = (torch.autograd.grad(network(model).log_prob(x, maps).sum(), x)[0] for model in pair(VLAE))
+    assert torch.allclose(fast, slow, atol=1e-4)
 
 
 @pytest.mark.parametrize("block", [VLAE, VLAE | {"decoder": "factorized"}, VLAE | {"context": "full"}])
@@ -97,30 +144,53 @@ def test_what_is_not_a_number_stays_visible(place):
     assert net.log_prob(x, maps, features).isnan().tolist() == [False, True]
 
 
-def test_extreme_features_give_the_same(monkeypatch):
+def test_extreme_features_give_the_same():
     fast, slow = map(network, pair(VLAE))
     x = binary_images(2, SHAPE)
     maps, features = torch.randn(2, 2, *SHAPE[1:]), 300 * torch.randn(2, 4, *SHAPE[1:])
     assert torch.allclose(fast.log_prob(x, maps, features), slow.log_prob(x, maps, features), rtol=1e-4)
 
 
+@pytest.fixture
+def _compiled_anew(monkeypatch, tmp_path):
+    """Nothing compiled yet, in this process and in the cache folder, which is `tmp_path`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
+    yield
+    native.library.cache_clear()
+
+
+@pytest.mark.usefixtures("_compiled_anew")
 def test_without_a_compiler_it_goes_by_the_layers_and_says_so(monkeypatch, caplog):
-    fast, slow = pair(VLAE)
-    x = binary_images(3, SHAPE)
+    fast, slow = (network(model) for model in pair(VLAE))
     monkeypatch.setattr(native.shutil, "which", lambda name: None)
     native.library.cache_clear()
-    assert torch.equal(
-        network(fast).log_prob(x, torch.ones(3, 2, 9, 11)), network(slow).log_prob(x, torch.ones(3, 2, 9, 11))
-    )
+    x, maps = binary_images(3, SHAPE), torch.ones(3, 2, 9, 11)
+    assert torch.equal(fast.log_prob(x, maps), slow.log_prob(x, maps))
     assert "no C++ compiler" in caplog.text
-    native.library.cache_clear()
 
 
+@pytest.mark.usefixtures("_compiled_anew")
 def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path, caplog):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(native, "FLAGS", ("--no-such-flag",))
-    native.library.cache_clear()
     assert native.library("generator.cpp", LANES=16) is None
     assert "no-such-flag" in caplog.text
     assert not list(tmp_path.rglob("*.so"))
-    native.library.cache_clear()
+
+
+@pytest.mark.usefixtures("_compiled_anew")
+def test_a_library_is_compiled_again_when_source_or_processor_change(monkeypatch, tmp_path):
+    def made():
+        native.library.cache_clear()
+        assert native.library("generator.cpp", LANES=4) is not None
+        return len(list(tmp_path.rglob("*.so")))
+
+    assert (made(), made()) == (1, 1)
+    monkeypatch.setattr(native, "_processor", lambda: "another")
+    assert made() == 2
+    sources = tmp_path / "native"
+    shutil.copytree(native.SOURCES, sources)
+    monkeypatch.setattr(native, "SOURCES", sources)
+    assert made() == 3  # another path
+    (sources / "vectors.h").write_text((sources / "vectors.h").read_text() + "// changed")
+    assert made() == 4

@@ -37,6 +37,11 @@ def test_forward_is_that_of_whole_passes_one_dimension_after_the_other(dim, hidd
     assert torch.allclose(flow(noise), z, atol=1e-5)
 
 
+def test_a_flow_with_a_context_is_not_drawn_from_without_it():
+    with pytest.raises(ValueError, match="context"):
+        AutoregressiveFlow(4, 2, (8,), context=3)(torch.randn(2, 4))
+
+
 def test_the_log_determinant_is_zero_by_autograd():
     flow = shaken(AutoregressiveFlow(6, 3, (20, 20))).double()
     z = torch.randn(4, 6, dtype=torch.float64)

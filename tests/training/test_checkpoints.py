@@ -25,6 +25,7 @@ def test_fingerprint_depends_on_parameters_data_and_code(tmp_path, monkeypatch):
 def test_the_code_that_decides_the_weights_is_covered():
     files = {file.name for pattern in checkpoints.CODE for file in checkpoints.PACKAGE.glob(pattern)}
     assert {"latent.py", "decoders.py", "masked.py", "layers.py", "loop.py", "batches.py", "seeding.py"} <= files
+    assert {"pixelcnn.cpp", "generator.cpp", "vectors.h"} <= files
 
 
 def test_path_is_absolute_and_outside_the_working_folder(tmp_path, monkeypatch):

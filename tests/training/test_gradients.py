@@ -19,7 +19,9 @@ def test_they_are_those_of_the_objective_at_this_noise():
     model = build_model(VLAE, SHAPE)
     initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
     x = binary_images(4, SHAPE, 1)
-    means = gradients_of(model, OBJECTIVE, False)(x, 7, 0.25)
+    compute = gradients_of(model, OBJECTIVE, False)
+    compute(x, 6, 1.0)  # leaves nothing behind
+    means = compute(x, 7, 0.25)
     found = [parameter.grad.clone() for parameter in model.parameters()]
     parts = model.loss(x, torch.Generator().manual_seed(7))
     loss = (parts["reconstruction"] + 0.25 * parts["kl"]).mean()
@@ -29,14 +31,18 @@ def test_they_are_those_of_the_objective_at_this_noise():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_captured_gradients_are_the_same_at_every_replay():
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_captured_gradients_are_the_same_at_every_replay(bfloat16):
     model = build_model(VLAE, SHAPE)
     initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
     model = model.cuda()
-    eager, captured = Gradients(copy.deepcopy(model), OBJECTIVE, False), CapturedGradients(model, OBJECTIVE, False)
+    eager = Gradients(copy.deepcopy(model), OBJECTIVE, bfloat16)
+    captured = CapturedGradients(model, OBJECTIVE, bfloat16)
     for seed, weight in ((7, 0.25), (8, 1.0), (7, 0.25)):
         x = binary_images(4, SHAPE, seed).cuda()
-        assert torch.allclose(eager(x, seed, weight), captured(x, seed, weight), rtol=1e-4)
+        assert torch.allclose(eager(x, seed, weight), captured(x, seed, weight), rtol=0.02 if bfloat16 else 1e-4)
         for a, b in zip(eager.model.parameters(), captured.model.parameters(), strict=True):
-            assert torch.allclose(a.grad, b.grad, atol=1e-3 * (1e-3 + a.grad.abs().max().item()))
+            assert torch.allclose(a.grad, b.grad, atol=(0.05 if bfloat16 else 1e-3) * (1e-3 + a.grad.abs().max().item()))
+            for parameter in (a, b):  # the next replay has to see other weights
+                parameter.data.sub_(0.1 * a.grad.sign())
     assert captured.graph is not None
