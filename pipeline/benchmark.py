@@ -6,6 +6,7 @@ sides compute the same numbers; tests compare these.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import statistics
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -63,33 +64,33 @@ def likelihood(params: Params) -> Iterator[Row]:
     model, x, draws = _model(params, "vlae"), _images(50), 64
     assert isinstance(model, LatentVariableModel)
 
-    def usual() -> None:
-        parameters = model.posterior.encode(x)
-        for _ in range(16):
+    def usual() -> Tensor:
+        parameters, log_weights = model.posterior.encode(x), []
+        for _ in range(draws):
             z, kl = model.draw(parameters)
-            (model.decoder.log_prob(x, z) - kl.sum(-1)).logsumexp(0)
+            log_weights.append(model.decoder.log_prob(x, z) - kl.sum(-1))
+        return torch.stack(log_weights).logsumexp(0) - math.log(draws)
 
-    with _plainly(model) as plain:
-        slow, fast = _seconds(plain(usual), lambda: model.log_prob(x, draws))
-    rates = 16 * len(x) / slow, draws * len(x) / fast
-    yield "decoder evaluations a second, 50 images", f"{rates[0]:,.0f}", f"{rates[1]:,.0f}", _x(slow / 16, fast / draws)
+    slow, fast = _seconds(_plainly(model, usual), lambda: model.log_prob(x, draws))
+    rates = draws * len(x) / slow, draws * len(x) / fast
+    name = f"decoder evaluations a second, {len(x)} images, K = {draws}"
+    yield name, f"{rates[0]:,.0f}", f"{rates[1]:,.0f}", _x(slow, fast)
     small, large = (_peak_megabytes(params, draws) for draws in (1, 4096))
     yield "memory that K = 4096 needs beyond K = 1", "", f"{large - small:,.0f} MB", ""
 
 
-def training(params: Params) -> Iterator[Row]:
+def training(params: Params, bfloat16: bool) -> Iterator[Row]:
     """Steps of batch 128; the obvious way is layer by layer in contiguous float32, with a loop over the parameters."""
     for name in ("vlae", "vae", "pixelcnn"):
-        ours, plain_one = (_Training(params, name, bfloat16) for bfloat16 in (True, False))
-        plain_one.state.optimizer = torch.optim.Adamax(plain_one.state.model.parameters(), lr=2e-3, foreach=False)
-        with _plainly(plain_one.state.model) as plain:
-            slow, fast = _seconds(plain(plain_one.step), ours.step, gradients=True)
+        ours, plain = _Training(params, name, bfloat16), _Training(params, name, False)
+        plain.state.optimizer = torch.optim.Adamax(plain.state.model.parameters(), lr=2e-3, foreach=False)
+        slow, fast = _seconds(_plainly(plain.state.model, plain.step), ours.step, gradients=True)
         yield f"images a second, `{name}`", f"{BATCH / slow:,.0f}", f"{BATCH / fast:,.0f}", _x(slow, fast)
 
 
-def overhead(params: Params) -> Iterator[tuple[str, str]]:
+def overhead(params: Params, bfloat16: bool) -> Iterator[tuple[str, str]]:
     """What a training of `vlae` does beside its steps, at the cadence of scale paper, as a part of the steps' time."""
-    trained, budget = _Training(params, "vlae", True), params.scales["paper"]
+    trained, budget = _Training(params, "vlae", bfloat16), params.scales["paper"]
     step, validation = _seconds(trained.step, lambda: validate(trained.state.model, _images(1000), 0), gradients=True)
     with tempfile.TemporaryDirectory() as folder:
         (saving,) = _seconds(lambda: trained.state.save(Path(folder) / "c.pt"))
@@ -99,29 +100,29 @@ def overhead(params: Params) -> Iterator[tuple[str, str]]:
     yield "batch and learning rate", f"{(reading + writing) / step:.2%}"
 
 
-def profile(params: Params) -> Iterator[tuple[str, str, str]]:
+def profile(params: Params, bfloat16: bool) -> Iterator[tuple[str, str, str]]:
     """Where a step of `vlae` goes: forward and backward of each part, its own operations and its floor, milliseconds.
 
     The floor is the part's multiplications and additions (backward: twice the forward's) over the machine's rate in
     matrix products, in the precision that the part computes in; of the optimiser, its bytes over the rate of copying.
     """
-    trained, x = _Training(params, "vlae", True), _images(BATCH)
+    trained, x, layers = _Training(params, "vlae", bfloat16), _images(BATCH), "bfloat16" if bfloat16 else "float32"
     model, rates = cast(Any, trained.state.model), machine_rates()
     z = torch.randn(BATCH, model.latent_dim, requires_grad=True)
     with torch.no_grad():
         maps = model.decoder.generator(z)
     maps.requires_grad_()
     parts: dict[str, tuple[torch.nn.Module, Callable[[], Tensor], str]] = {
-        "encoder": (model.posterior, lambda: torch.cat(model.posterior.encode(x)[:2], 1), "bfloat16"),
-        "AF prior": (model.prior, lambda: model.prior.log_prob_terms(z), "bfloat16"),
-        "generator": (model.decoder.generator, lambda: model.decoder.generator(z), "bfloat16"),
+        "encoder": (model.posterior, lambda: torch.cat(model.posterior.encode(x)[:2], 1), layers),
+        "AF prior": (model.prior, lambda: model.prior.log_prob_terms(z), layers),
+        "generator": (model.decoder.generator, lambda: model.decoder.generator(z), layers),
         "PixelCNN": (model.decoder.network, lambda: model.decoder.network.log_prob(x, maps), "float32"),
     }
     for name, (part, compute, precision) in parts.items():
         inputs = [*part.parameters(), *((z,) if name in ("AF prior", "generator") else (maps,) * (name == "PixelCNN"))]
 
         def both(compute: Callable[[], Tensor] = compute, inputs: list[Tensor] = inputs) -> None:
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 out = compute()
             torch.autograd.grad(out.sum(), inputs, allow_unused=True)
 
@@ -197,25 +198,18 @@ def _images(count: int) -> Tensor:
     return (torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0)) < 0.2).float()
 
 
-@contextmanager
-def _plainly(model: Model) -> Iterator[Callable[[Callable[[], Any]], Callable[[], Any]]]:
-    """Makes a call run layer by layer on contiguous tensors; the compiled parts are back at the end of the call."""
-    modules = [module for module in model.modules() if hasattr(module, "compiled")]
+def _plainly(model: Model, call: Callable[[], Any]) -> Callable[[], Any]:
+    """`call` with `model` layer by layer on contiguous tensors; afterwards its compiled parts are back."""
+    modules: list[Any] = [module for module in model.modules() if hasattr(module, "compiled")]
 
-    def plain(call: Callable[[], Any]) -> Callable[[], Any]:
-        def run() -> Any:
-            with mock.patch.object(torch, "channels_last", torch.contiguous_format):
-                for module in modules:
-                    module.compiled = False  # type: ignore[assignment]
-                try:
-                    return call()
-                finally:
-                    for module in modules:
-                        module.compiled = True  # type: ignore[assignment]
+    def run() -> Any:
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.object(torch, "channels_last", torch.contiguous_format))
+            for module in modules:
+                stack.enter_context(mock.patch.object(module, "compiled", False))
+            return call()
 
-        return run
-
-    yield plain
+    return run
 
 
 def _operations(part: torch.nn.Module, compute: Callable[[], Tensor]) -> float:

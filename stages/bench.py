@@ -12,6 +12,7 @@ import torch
 
 from pipeline import benchmark
 from pipeline.config import load_params
+from stages.training import resolve_bfloat16
 
 REPORT = Path("reports/benchmark.md")
 
@@ -21,13 +22,19 @@ def main() -> None:
     torch.set_num_threads(params.training.threads)
     torch.manual_seed(0)
     rates = benchmark.machine_rates()
+    bfloat16 = resolve_bfloat16(params.training.precision, torch.device("cpu"))
     head = ("", "the obvious way", "ours", "ratio")
     sections = (
         ("Sampling", benchmark.sampling, head, benchmark.sampling(params)),
         ("Likelihood", benchmark.likelihood, head, benchmark.likelihood(params)),
-        ("Training", benchmark.training, head, benchmark.training(params)),
-        ("Beside the steps", benchmark.overhead, ("", "of the time of the steps"), benchmark.overhead(params)),
-        ("Where a step goes", benchmark.profile, ("", "ms", "floor, ms"), benchmark.profile(params)),
+        ("Training", benchmark.training, head, benchmark.training(params, bfloat16)),
+        (
+            "Beside the steps",
+            benchmark.overhead,
+            ("", "of the time of the steps"),
+            benchmark.overhead(params, bfloat16),
+        ),
+        ("Where a step goes", benchmark.profile, ("", "ms", "floor, ms"), benchmark.profile(params, bfloat16)),
         ("GPU", benchmark.gpu, ("", ""), benchmark.gpu(params)),
         ("Start-up", benchmark.start_up, ("whole command", ""), benchmark.start_up()),
     )
