@@ -137,12 +137,18 @@ class ScaleConfig:
     """A budget: how long to train, how much to evaluate. None means all images."""
 
     steps: StepsConfig
+    max_epochs: Count | None
     batch_size: Count
     validate_every: Count
     validate_images: Count | None
     test_images: Annotated[int, Range(2)] | None
     train_images: Annotated[int, Range(2)] | None
     importance_samples: Count
+
+    def planned_steps(self, stage: Stage, steps_per_epoch: int) -> int:
+        """Steps of a training stage: its budget, or `max_epochs` where a small data set reaches them first."""
+        steps: int = getattr(self.steps, stage)
+        return steps if self.max_epochs is None else min(steps, self.max_epochs * steps_per_epoch)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pipeline.config import ParamError
 from pipeline.data import DataError
@@ -24,3 +25,8 @@ def run_stage(main: Callable[[], None]) -> None:
 def _refuse(message: str) -> None:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def run_folder(dataset: str, model: str, seed: int) -> Path:
+    """Where a run is kept."""
+    return Path("runs") / dataset / model / f"seed{seed}"

@@ -12,7 +12,7 @@ import torch
 
 from pipeline import benchmark
 from pipeline.config import load_params
-from stages.training import resolve_bfloat16
+from stages.machine import processor, resolve_bfloat16
 
 REPORT = Path("reports/benchmark.md")
 
@@ -50,16 +50,12 @@ def main() -> None:
 
 def machine(rates: dict[str, float]) -> str:
     """Processor, threads, versions, and what the machine reaches in matrix products and copies."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     speeds = ", ".join(f"{rates[name] / 1e9:,.0f} Gflop/s in {name}" for name in ("float32", "bfloat16"))
     threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     rate = f"Matrix products: {speeds}; copying: {rates['bytes'] / 1e9:.0f} GB/s."
-    return f"{model}, {threads}, {device}; {versions}. {rate}"
+    return f"{processor()}, {threads}, {device}; {versions}. {rate}"
 
 
 def table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:

@@ -23,8 +23,8 @@ from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
 from pipeline.seeding import stream
-from stages import run_stage
-from stages.training import resolve_device, run_folder
+from stages import run_folder, run_stage
+from stages.machine import resolve_device
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
 from pipeline.models.runs import save_run
 from pipeline.training.batches import Batches
-from pipeline.training.checkpoints import checkpoint_path
+from pipeline.training.checkpoints import checkpoint_path, code_sha256
 from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
 from pipeline.training.objectives import Objective
+from stages import run_folder
+from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 
 
 def train_stage(stage: Stage) -> None:
@@ -39,7 +41,9 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: i
     training = params.training
     torch.set_num_threads(training.threads)
     device = torch.device(resolve_device(training.device))
-    steps = getattr(params.budget.steps, block.stage)
+    images = torch.from_numpy(dataset.training_images(training.images)).to(device)
+    batches = Batches(images, dataset.dynamic, params.budget.batch_size, seed)
+    steps = params.budget.planned_steps(block.stage, batches.per_epoch)
     plan = Plan(
         steps=steps,
         learning_rate=training.learning_rate,
@@ -54,8 +58,6 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: i
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )
-    images = torch.from_numpy(dataset.training_images(training.images)).to(device)
-    batches = Batches(images, dataset.dynamic, params.budget.batch_size, seed)
     validation = torch.from_numpy(dataset.valid[: params.budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
@@ -67,29 +69,6 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: i
         checkpoint.unlink(missing_ok=True)
     else:
         print(f"stopped after {state.step} of {plan.steps} steps; the same command goes on", file=sys.stderr)
-
-
-def run_folder(dataset: str, model: str, seed: int) -> Path:
-    """Where a run is kept."""
-    return Path("runs") / dataset / model / f"seed{seed}"
-
-
-def resolve_device(device: str) -> str:
-    """`auto` as what this machine has; ParamError if it has no such device."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ParamError("training.device = 'cuda': must be auto or cpu where no CUDA device is found")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
-
-
-def resolve_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
-    if precision != "auto" or device.type == "cuda":
-        return precision != "float32"
-    tell = getattr(torch.cpu, "get_capabilities", dict)  # torch that cannot tell computes in float32
-    capabilities: Mapping[str, Any] = tell()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _arguments(stage: Stage) -> argparse.Namespace:
@@ -126,3 +105,14 @@ def _write(folder: Path, state: State, config: dict[str, Any]) -> None:
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     save_run(folder, state.average.module, config | {"parameters": parameters})
     pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
+    (folder / "provenance.json").write_text(json.dumps(_provenance(state, config), indent=2) + "\n")
+
+
+def _provenance(state: State, config: dict[str, Any]) -> dict[str, Any]:
+    """Where and by what the run was made: what differs between two runs that give the same weights."""
+    return {
+        "commit": commit(),
+        "code_sha256": code_sha256(),
+        "processor": torch.cuda.get_device_name() if config["device"] == "cuda" else processor(),
+        "train_minutes": round(state.seconds / 60, 2),
+    }

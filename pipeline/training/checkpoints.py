@@ -34,11 +34,22 @@ def checkpoint_path(identity: dict[str, Any]) -> Path:
 
 def fingerprint(identity: dict[str, Any]) -> str:
     """SHA-256 over `identity`, the source code that decides the weights, and the torch version."""
-    digest = hashlib.sha256(json.dumps([identity, torch.__version__], sort_keys=True).encode())
-    for pattern in CODE:
-        for file in sorted(PACKAGE.glob(pattern)):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:32]
+    parts = [identity, torch.__version__, code_sha256()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_sha256() -> str:
+    """SHA-256 over the source code that decides the weights: the files of `CODE`, by name."""
+    files = sorted(file for pattern in CODE for file in PACKAGE.glob(pattern))
+    return hash_code({file.relative_to(PACKAGE).as_posix(): file.read_bytes() for file in files})
+
+
+def hash_code(files: dict[str, bytes]) -> str:
+    """SHA-256 over files by their names below pipeline/: what `code_sha256` is of those that lie there."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name} {len(files[name])}\n".encode() + files[name])
+    return digest.hexdigest()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

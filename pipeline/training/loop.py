@@ -67,8 +67,9 @@ class State:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    seconds: float = 0.0  # of training so far, validation and earlier sittings included
 
-    NUMBERS: ClassVar = ("kl_weight", "step", "history", "sums")
+    NUMBERS: ClassVar = ("kl_weight", "step", "history", "sums", "seconds")
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -92,6 +93,7 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
     """
     state = _start(model, batches, plan, checkpoint)
     started = saved = time.monotonic()
+    earlier = state.seconds
     with tqdm(total=plan.steps, initial=state.step, unit="step", disable=None, mininterval=1.0) as progress:
         while state.step < plan.steps:
             _step(state, batches, plan)
@@ -100,6 +102,7 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
                 progress.set_postfix(_progress_line(state.history[-1]))
             progress.update()
             now = time.monotonic()
+            state.seconds = earlier + now - started
             out_of_time = plan.seconds is not None and now - started >= plan.seconds
             if state.step < plan.steps and (out_of_time or now - saved >= plan.checkpoint_seconds):
                 state.save(checkpoint)
