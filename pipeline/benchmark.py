@@ -90,7 +90,7 @@ def training(params: Params, bfloat16: bool) -> Iterator[Row]:
 
 def overhead(params: Params, bfloat16: bool) -> Iterator[tuple[str, str]]:
     """What a training of `vlae` does beside its steps, at the cadence of scale paper, as a part of the steps' time."""
-    trained, budget = _Training(params, "vlae", bfloat16), params.scales["paper"]
+    trained, budget = _Training(params, "vlae", bfloat16), params.scales["paper"].binary
     step, validation = _seconds(trained.step, lambda: validate(trained.state.model, _images(1000), 0), gradients=True)
     with tempfile.TemporaryDirectory() as folder:
         (saving,) = _seconds(lambda: trained.state.save(Path(folder) / "c.pt"))
@@ -181,7 +181,7 @@ class _Training:
     def __init__(self, params: Params, name: str, bfloat16: bool, device: str = "cpu") -> None:
         self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, 1e9)
         self.batches = Batches(_images(1280).byte().to(device), False, BATCH, 0)
-        model = build_model(params.model(name), SHAPE).to(device)
+        model = build_model(params.models[name], SHAPE).to(device)
         self.state = _start(model, self.batches, self.plan, Path("no checkpoint"))
 
     def step(self) -> None:
@@ -189,7 +189,7 @@ class _Training:
 
 
 def _model(params: Params, name: str) -> Model:
-    model = build_model(params.model(name), SHAPE)
+    model = build_model(params.models[name], SHAPE)
     initialize(model, _images(BATCH), torch.Generator().manual_seed(0))
     return model
 
@@ -257,7 +257,7 @@ def _peak_megabytes(params: Params, draws: int) -> float:
 
 
 def _log_prob_memory(params: Params, draws: int) -> float:
-    build_model(params.model("vlae"), SHAPE).log_prob(_images(4), draws)
+    build_model(params.models["vlae"], SHAPE).log_prob(_images(4), draws)
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return float(peak.split()[1]) / 1024
 

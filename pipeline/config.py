@@ -6,63 +6,15 @@ Imports no torch, so that stages that are up to date, and bad parameters, cost n
 from __future__ import annotations
 
 import dataclasses
-import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union
+from typing import Annotated, Literal
 
 import yaml
 
-T = TypeVar("T")
-
-
-class ParamError(ValueError):
-    """A parameter that is unknown, of the wrong type or out of range; the message names key, value, allowed."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Bounds of a number, both included; a `high` of None is unbounded."""
-
-    low: float
-    high: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return value >= self.low and (self.high is None or value <= self.high)
-
-    def __str__(self) -> str:
-        if self.high is None:
-            return f"at least {self.low:g}"
-        return f"from {self.low:g} to {self.high:g}"
-
-
-@dataclass(frozen=True)
-class Form:
-    """Text of a form, given as a regular expression, and said in words."""
-
-    pattern: str
-    words: str
-
-    def __contains__(self, value: str) -> bool:
-        return re.fullmatch(self.pattern, value) is not None
-
-    def __str__(self) -> str:
-        return self.words
-
-
-@dataclass(frozen=True)
-class NotEmpty:
-    """A list with at least one item."""
-
-    def __contains__(self, value: tuple[Any, ...]) -> bool:
-        return len(value) > 0
-
-    def __str__(self) -> str:
-        return "a list that is not empty"
-
+from pipeline.schema import Form, NotEmpty, ParamError, Range, from_mapping, refusal
 
 Count = Annotated[int, Range(1)]
 Width = Annotated[int, Range(1, 4096)]
@@ -72,16 +24,32 @@ Seed = Annotated[int, Range(0, 2**31)]
 Context = Annotated[
     str, Form(r"stack|full|downsampled|[1-9]\d?x[1-9]\d?", 'stack, full, downsampled or a window "AxB" such as 4x2')
 ]
+Window = Literal["3x2", "4x2", "5x3", "6x3", "7x4", "8x4", "9x5"]
 Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
 BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101")
 ColorDataset = Literal["photos", "cifar10"]
+Kind = Literal["binary", "color"]
 Stage = Literal["vae", "pixelcnn", "vlae"]
 EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos")
 
 
+class _Block:
+    """What a block of `models` and one of `color_models` have in common."""
+
+    posterior: str
+    decoder: str
+
+    @property
+    def stage(self) -> Stage:
+        """Which training stage the model belongs to."""
+        if self.posterior == "none":
+            return "pixelcnn"
+        return "vae" if self.decoder == "factorized" else "vlae"
+
+
 @dataclass(frozen=True)
-class ModelConfig:
-    """One model: which parts it is composed of, and their sizes. Defaults are the paper's (Appendix A)."""
+class ModelConfig(_Block):
+    """A model of binary images: the parts it is composed of, and their sizes. Defaults are the paper's (Appendix A)."""
 
     posterior: Literal["gaussian", "iaf", "none"]
     prior: Literal["gaussian", "af", "none"]
@@ -102,12 +70,32 @@ class ModelConfig:
     free_bits: NonNegative = 0.01
     annealing_fraction: Fraction = 0.5
 
-    @property
-    def stage(self) -> Stage:
-        """Which training stage the model belongs to."""
-        if self.posterior == "none":
-            return "pixelcnn"
-        return "vae" if self.decoder == "factorized" else "vlae"
+
+@dataclass(frozen=True)
+class ColorModelConfig(_Block):
+    """A model of 8-bit colour images. Defaults are the paper's (Appendix B), or our choice where it is silent."""
+
+    network: Literal["resnet", "densenet"]
+    posterior: Literal["gaussian", "iaf", "none"]
+    prior: Literal["gaussian", "af", "none"]
+    decoder: Literal["factorized", "pixelcnnpp"]
+    latent_maps: Annotated[int, Range(2, 4096)] = 16
+    channels: Width = 48
+    inner_channels: Width = 96
+    flow_steps: Annotated[int, Range(1, 64)] = 6
+    flow_maps: tuple[Width, ...] = (128, 128)
+    context: Window = "7x4"
+    grayscale: bool = False
+    blocks: Annotated[int, Range(1, 64)] = 4
+    filters: Width = 64
+    mixtures: Annotated[int, Range(1, 256)] = 10
+    conditioning_scale: Annotated[float, Range(1e-3, 10)] = 1.0
+    objective: Objective = "soft_free_bits"
+    free_bits: NonNegative = 0.05
+    annealing_fraction: Fraction = 0.5
+
+
+Block = ModelConfig | ColorModelConfig
 
 
 @dataclass(frozen=True)
@@ -133,8 +121,8 @@ class StepsConfig:
 
 
 @dataclass(frozen=True)
-class ScaleConfig:
-    """A budget: how long to train, how much to evaluate. None means all images."""
+class Budget:
+    """How long to train, how much to evaluate. None means all images, or no limit."""
 
     steps: StepsConfig
     max_epochs: Count | None
@@ -149,6 +137,14 @@ class ScaleConfig:
         """Steps of a training stage: its budget, or `max_epochs` where a small data set reaches them first."""
         steps: int = getattr(self.steps, stage)
         return steps if self.max_epochs is None else min(steps, self.max_epochs * steps_per_epoch)
+
+
+@dataclass(frozen=True)
+class ScaleConfig:
+    """A budget for each kind of image."""
+
+    binary: Budget
+    color: Budget
 
 
 @dataclass(frozen=True)
@@ -185,43 +181,55 @@ class Params:
     pixelcnn_models: tuple[str, ...]
     vlae_models: tuple[str, ...]
     evaluate_models: tuple[str, ...]
+    color_vae_models: tuple[str, ...]
+    color_pixelcnn_models: tuple[str, ...]
+    color_vlae_models: tuple[str, ...]
+    color_evaluate_models: tuple[str, ...]
     seeds: Annotated[tuple[Seed, ...], NotEmpty()]
     checkpoint_seconds: NonNegative
     data: DataConfig
     own_datasets: dict[str, OwnDataset]
     models: dict[str, ModelConfig]
+    color_models: dict[str, ColorModelConfig]
     training: TrainingConfig
     scales: dict[str, ScaleConfig]
 
-    @property
-    def budget(self) -> ScaleConfig:
-        """The block of `scales` that `scale` names."""
-        return self.scales[self.scale]
+    def budget(self, kind: Kind) -> Budget:
+        """What the block of `scales` that `scale` names has for images of this kind."""
+        budget: Budget = getattr(self.scales[self.scale], kind)
+        return budget
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """All data sets, binary ones first."""
         return self.binary_datasets + self.color_datasets
 
-    def model(self, name: str) -> ModelConfig:
-        """The block of `models` called `name`; ParamError if there is none."""
-        if name not in self.models:
-            raise ParamError(_refusal("--model", name, f"one of {', '.join(self.models)} (models in params.yaml)"))
-        return self.models[name]
+    def blocks(self, kind: Kind) -> Mapping[str, Block]:
+        """The models of a kind of image, by name."""
+        return self.models if kind == "binary" else self.color_models
+
+    def kind(self, dataset: str) -> Kind:
+        """The kind of one of binary_datasets and color_datasets, which are downloaded and prepared; else ParamError."""
+        if dataset not in self.datasets:
+            allowed = f"one of {', '.join(self.datasets)} (binary_datasets, color_datasets in params.yaml)"
+            raise ParamError(refusal("--dataset", dataset, allowed))
+        return "binary" if dataset in self.binary_datasets else "color"
+
+    def model(self, name: str, kind: Kind) -> Block:
+        """The block called `name` of the models of this kind; ParamError if there is none."""
+        blocks = self.blocks(kind)
+        if name not in blocks:
+            where = "models" if kind == "binary" else "color_models"
+            raise ParamError(refusal("--model", name, f"one of {', '.join(blocks)} ({where} in params.yaml)"))
+        return blocks[name]
 
     def seed(self, number: int | None) -> int:
         """`number` if it is one of `seeds`, the first of them if it is None; ParamError otherwise."""
         if number is None:
             return self.seeds[0]
         if number not in self.seeds:
-            raise ParamError(_refusal("--seed", number, f"one of {list(self.seeds)} (seeds in params.yaml)"))
+            raise ParamError(refusal("--seed", number, f"one of {list(self.seeds)} (seeds in params.yaml)"))
         return number
-
-    def require_binary(self, dataset: str) -> None:
-        """ParamError unless `dataset` is one of binary_datasets, which are downloaded and prepared."""
-        if dataset not in self.binary_datasets:
-            allowed = f"one of {', '.join(self.binary_datasets)} (binary_datasets in params.yaml)"
-            raise ParamError(_refusal("--dataset", dataset, allowed))
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -238,91 +246,38 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     return params
 
 
-def from_mapping(cls: type[T], raw: Any, key: str = "") -> T:
-    """Build the dataclass `cls` from a mapping, checking every key, type and range; `key` is the path so far."""
-    if not isinstance(raw, Mapping):
-        raise ParamError(_refusal(key or "params.yaml", raw, "a mapping of keys to values"))
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name in raw:
-        if name not in fields:
-            raise ParamError(f"{_join(key, name)}: unknown key; allowed: {', '.join(fields)}")
-    for name, field in fields.items():
-        if name not in raw and field.default is field.default_factory is dataclasses.MISSING:
-            raise ParamError(f"{_join(key, name)}: missing")
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return cls(**{name: _convert(hints[name], value, _join(key, name)) for name, value in raw.items()})
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """`value` as the annotated type `hint`, or ParamError."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(typing.cast(type, hint), value, key)
-    if origin is Annotated:
-        return _in_range(_convert(arguments[0], value, key), arguments[1], key)
-    if origin is Literal:
-        if value not in arguments or type(value) is not type(arguments[0]):
-            raise ParamError(_refusal(key, value, f"one of {', '.join(map(str, arguments))}"))
-        return value
-    if origin in (Union, types.UnionType):
-        return None if value is None else _convert(arguments[0], value, key)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ParamError(_refusal(key, value, "a list"))
-        return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise ParamError(_refusal(key, value, "a mapping of names to blocks"))
-        return {name: _convert(arguments[1], item, _join(key, name)) for name, item in value.items()}
-    return _scalar(hint, value, key)
-
-
-def _scalar(kind: type, value: Any, key: str) -> Any:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or value != value:
-        raise ParamError(_refusal(key, value, names[kind]))
-    return value
-
-
-def _in_range(value: Any, allowed: Range | Form | NotEmpty, key: str) -> Any:
-    if value not in allowed:
-        raise ParamError(_refusal(key, value, str(allowed)))
-    return value
-
-
 def _check_names(params: Params) -> None:
     """The checks that join two keys: names that must exist, and parts that must fit each other."""
     if params.scale not in params.scales:
-        raise ParamError(_refusal("scale", params.scale, f"one of {', '.join(params.scales)}"))
+        raise ParamError(refusal("scale", params.scale, f"one of {', '.join(params.scales)}"))
     known = [*BINARY_DATASETS, *params.own_datasets]
     for i, dataset in enumerate(params.binary_datasets):
         if dataset not in known:
-            raise ParamError(_refusal(f"binary_datasets[{i}]", dataset, f"one of {', '.join(known)}"))
+            raise ParamError(refusal(f"binary_datasets[{i}]", dataset, f"one of {', '.join(known)}"))
     for name in params.own_datasets:
         if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset)):
             raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
+    _check_models("", params, params.models)
+    _check_models("color_", params, params.color_models)
+
+
+def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> None:
+    """The lists of models that stages train, and their blocks, of one kind of image."""
     trained: list[str] = []
     for stage in typing.get_args(Stage):
-        names = getattr(params, f"{stage}_models")
+        names = getattr(params, f"{prefix}{stage}_models")
         for name in names:
-            fitting = [fit for fit, block in params.models.items() if block.stage == stage]
+            fitting = [fit for fit, block in blocks.items() if block.stage == stage]
             if name not in fitting:
-                raise ParamError(_refusal(f"{stage}_models", name, f"one of {', '.join(fitting)}"))
+                raise ParamError(refusal(f"{prefix}{stage}_models", name, f"one of {', '.join(fitting)}"))
         trained += names
-    if sorted(trained) != sorted(set(params.evaluate_models)) or len(trained) != len(params.evaluate_models):
-        raise ParamError(_refusal("evaluate_models", list(params.evaluate_models), f"exactly {trained}"))
-    for name, block in params.models.items():
+    evaluated = getattr(params, f"{prefix}evaluate_models")
+    if sorted(trained) != sorted(set(evaluated)) or len(trained) != len(evaluated):
+        raise ParamError(refusal(f"{prefix}evaluate_models", list(evaluated), f"exactly {trained}"))
+    for name, block in blocks.items():
+        key = f"{prefix}models.{name}"
         if (block.posterior == "none") != (block.prior == "none"):
-            raise ParamError(_refusal(f"models.{name}.prior", block.prior, "none if and only if posterior is none"))
+            raise ParamError(refusal(f"{key}.prior", block.prior, "none if and only if posterior is none"))
         if block.posterior == "none" and block.decoder == "factorized":
-            raise ParamError(_refusal(f"models.{name}.decoder", block.decoder, "pixelcnn where posterior is none"))
-
-
-def _join(key: str, name: Any) -> str:
-    return f"{key}.{name}" if key else str(name)
-
-
-def _refusal(key: str, value: Any, allowed: str) -> str:
-    return f"{key} = {value!r}: must be {allowed}"
+            allowed = "pixelcnnpp" if prefix else "pixelcnn"
+            raise ParamError(refusal(f"{key}.decoder", block.decoder, f"{allowed} where posterior is none"))

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.config import ParamError
+from pipeline.schema import ParamError
 from pipeline.data import DataError
 
 

@@ -35,8 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
     arguments = parser.parse_args()
     params = load_params()
-    params.model(arguments.model)
-    params.require_binary(arguments.dataset)
+    params.model(arguments.model, params.kind(arguments.dataset))
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
     seed = params.seed(arguments.seed)
     evaluate(params, dataset, run_folder(arguments.dataset, arguments.model, seed), seed)
@@ -48,7 +47,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
     device = torch.device(resolve_device(params.training.device))
     model = load_run(folder).model.to(device)
-    budget = params.budget
+    budget = params.budget(dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
     train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
     table = per_image(model, test, budget.importance_samples, seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.config import ParamError
+from pipeline.schema import ParamError
 
 
 def resolve_device(device: str) -> str:

@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from pipeline.config import ModelConfig, ParamError, Params, Stage, load_params
+from pipeline.config import Block, Params, Stage, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
 from pipeline.models.runs import save_run
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
 from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
+from pipeline.schema import ParamError
 from pipeline.training.objectives import Objective
 from stages import run_folder
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
@@ -28,22 +29,22 @@ def train_stage(stage: Stage) -> None:
     """The command line of a training stage."""
     arguments = _arguments(stage)
     params = load_params()
-    block = params.model(arguments.model)
+    kind = params.kind(arguments.dataset)
+    block = params.model(arguments.model, kind)
     if block.stage != stage:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
-    params.require_binary(arguments.dataset)
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
     run(params, block, dataset, arguments.model, params.seed(arguments.seed), arguments.minutes)
 
 
-def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
+def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
-    training = params.training
+    training, budget = params.training, params.budget(dataset.kind)
     torch.set_num_threads(training.threads)
     device = torch.device(resolve_device(training.device))
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
-    batches = Batches(images, dataset.dynamic, params.budget.batch_size, seed)
-    steps = params.budget.planned_steps(block.stage, batches.per_epoch)
+    batches = Batches(images, dataset.dynamic, budget.batch_size, seed)
+    steps = budget.planned_steps(block.stage, batches.per_epoch)
     plan = Plan(
         steps=steps,
         learning_rate=training.learning_rate,
@@ -53,12 +54,12 @@ def run(params: Params, block: ModelConfig, dataset: Dataset, name: str, seed: i
             block.objective, block.free_bits * dataset.train[0].size, max(1, round(block.annealing_fraction * steps))
         ),
         bfloat16=resolve_bfloat16(training.precision, device),
-        validate_every=params.budget.validate_every,
+        validate_every=budget.validate_every,
         seed=seed,
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )
-    validation = torch.from_numpy(dataset.valid[: params.budget.validate_images]).float().to(device)
+    validation = torch.from_numpy(dataset.valid[: budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
     checkpoint = checkpoint_path(config | {"plan": plan.identity()})
@@ -80,8 +81,9 @@ def _arguments(stage: Stage) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:
+def _config(params: Params, block: Block, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:
     """What the run was trained with, resolved: its config.json."""
+    budget = params.budget(dataset.kind)
     return {
         "dataset": dataset.name,
         "model": name,
@@ -90,9 +92,9 @@ def _config(params: Params, block: ModelConfig, dataset: Dataset, name: str, dev
         "data_sha256": dataset.sha256(),
         "scale": params.scale,
         "seed": plan.seed,
-        "batch_size": params.budget.batch_size,
+        "batch_size": budget.batch_size,
         "validate_every": plan.validate_every,
-        "validate_images": params.budget.validate_images,
+        "validate_images": budget.validate_images,
         "training": dataclasses.asdict(params.training),
         "precision": "bfloat16" if plan.bfloat16 else "float32",
         "device": device,

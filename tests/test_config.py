@@ -8,7 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from pipeline.config import ModelConfig, ParamError, from_mapping, load_params
+from pipeline.config import ModelConfig, load_params
+from pipeline.schema import ParamError, from_mapping
 
 
 def params_with(tmp_path: Path, changes: dict) -> Path:
@@ -63,7 +64,7 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
         ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, hours, paper"]),
         ({"training.polyak": 1.5}, ["training.polyak", "1.5", "from 0 to 1"]),
-        ({"scales.laptop.steps.vlae": 0}, ["scales.laptop.steps.vlae", "0", "at least 1"]),
+        ({"scales.laptop.binary.steps.vlae": 0}, ["scales.laptop.binary.steps.vlae", "0", "at least 1"]),
         ({"seeds": [None]}, ["seeds[0]", "None", "an integer"]),
         ({"models": []}, ["models", "a mapping"]),
         ({"surprise": 1}, ["surprise", "unknown key"]),
@@ -91,14 +92,16 @@ def test_defaults_are_the_papers():
 
 
 def test_null_means_all_images():
-    assert load_params(ROOT / "params.yaml").scales["paper"].test_images is None
+    assert load_params(ROOT / "params.yaml").scales["paper"].binary.test_images is None
 
 
 def test_a_model_is_found_by_name_or_refused():
     params = load_params(ROOT / "params.yaml")
-    assert params.model("vlae").stage == "vlae"
+    assert params.model("vlae", "binary").stage == "vlae"
     with pytest.raises(ParamError, match=r"--model = 'vlea'.*vlae_full_context"):
-        params.model("vlea")
+        params.model("vlea", "binary")
+    with pytest.raises(ParamError, match=r"--model = 'vlae'.*densenet_vlae.*color_models"):
+        params.model("vlae", "color")
 
 
 @pytest.mark.parametrize("module", ["pipeline.config", "pipeline.data.datasets", "pipeline.reporting.report"])

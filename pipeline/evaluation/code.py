@@ -11,7 +11,6 @@ from pipeline.data.datasets import Dataset
 from pipeline.evaluation.information import active_units, activity, mutual_information_bound
 from pipeline.evaluation.probe import MOST_TRAIN_IMAGES, probe_report
 from pipeline.models.latent import LatentVariableModel
-from pipeline.models.latent_parts import IAFPosterior
 from pipeline.seeding import stream
 
 DRAWS = 32
@@ -28,7 +27,7 @@ def describe_code(model: LatentVariableModel, images: Tensor, seed: int) -> tupl
     codes, terms = draw_codes(model, images, DRAWS, stream(seed, "codes", device=images.device))
     table = pd.DataFrame({"kl_nats": terms.mean((0, 1)).cpu().numpy(), "activity": activity(codes).cpu().numpy()})
     numbers: dict[str, float] = {"active_units": active_units(codes)}
-    if not isinstance(model.posterior, IAFPosterior):
+    if model.posterior.flow is None:
         with torch.no_grad():
             parts = zip(*(model.posterior.encode(batch)[:2] for batch in images.split(AT_ONCE)), strict=True)
         mean, log_scale = (torch.cat(part) for part in parts)

@@ -60,5 +60,5 @@ def traversals(model: LatentVariableModel, codes: Tensor, generator: torch.Gener
 
 def _decompress_rows(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
     """(8 · n, D) to (8, n, C, H, W), from the same uniforms, so that only z makes a difference."""
-    uniforms = torch.rand((1, *model.image_shape), generator=generator, device=codes.device)
-    return model.decoder.sample(codes, uniforms.expand(len(codes), -1, -1, -1)).unflatten(0, (ROWS, -1))
+    uniforms = model.uniforms(1, generator).expand(len(codes), -1, -1, -1)
+    return model.decoder.sample(codes, uniforms).unflatten(0, (ROWS, -1))

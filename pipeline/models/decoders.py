@@ -1,4 +1,4 @@
-"""What can stand for p(x|z) on binary images, in nats per image; also the PixelCNN without a latent."""
+"""What can stand for p(x|z), in nats per image; of binary images also the networks, of colour see pixelcnnpp.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from pipeline.models.compiled import Block, CompiledPixelCNN, Layers, compiled_generator, compiled_pixelcnn
 from pipeline.models.latent_parts import pyramid
 from pipeline.models.layers import Conv2d, Linear, ResidualBlock, WeightNorm, residual, residual_up
+from pipeline.models.likelihoods import Bernoulli, LogisticMixture
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d, Reach, WholeImageConv2d
+from pipeline.models.pixelcnnpp import PixelCNNPP
 from pipeline.models.sampling import sample_pixelcnn
 
 DOWNSAMPLING = 4
@@ -22,11 +24,6 @@ DOWNSAMPLING = 4
 def start_over(values: Tensor, count: int) -> Tensor:
     """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
     return values.expand(count // len(values), *values.shape).flatten(0, 1)
-
-
-def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
-    """Sum over an image's dimensions of log Bernoulli(x; sigmoid(logits)): (B, C, H, W) twice to (B,) nats."""
-    return -F.binary_cross_entropy_with_logits(logits.float(), x, reduction="none").flatten(1).sum(1)
 
 
 class Generator(nn.Module):
@@ -101,6 +98,8 @@ class PixelCNN(nn.Module):
         super().__init__()
         channels = image_shape[0]
         reach = Reach.square(kernel_size if context in ("stack", "full") else 1)
+        self.likelihood = Bernoulli(channels)
+        self.uniforms = self.likelihood.uniforms
         self.later_layers = layers - 1
         self.compiled = True
         self.image_layer = _image_layer(context, image_shape, filters, reach)
@@ -127,8 +126,16 @@ class PixelCNN(nn.Module):
         if compiled is None or torch.is_grad_enabled():
             x, features = start_over(x, len(maps)), start_over(features, len(maps))
         if compiled is None:
-            return bernoulli_log_prob(self._logits(features, maps), x)
+            return self.likelihood.log_prob(self._logits(features, maps), x)
         return compiled(x, features, maps, self._weights())
+
+    def image_features(self, x: Tensor) -> Tensor:
+        """What the first layer makes of x (B, C, H, W): the same for every z."""
+        return self.image_layer(x).contiguous(memory_format=torch.channels_last)
+
+    def sample(self, maps: Tensor, uniforms: Tensor) -> Tensor:
+        """x ~ p(x | maps) from maps (B, M, H, W) and uniforms (B, C, H, W), pixel by pixel."""
+        return sample_pixelcnn(self, maps, uniforms)
 
     def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
         h = features + self.maps_layer(maps)
@@ -180,11 +187,12 @@ def _image_layer(
 
 
 class FactorizedDecoder(nn.Module):
-    """p(x|z) = ∏ Bernoulli(x_i | z): every pixel independent of the others given z."""
+    """p(x|z) = ∏ p(x_i | z): every pixel independent of the others given z, which `generator` makes parameters of."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: nn.Module, likelihood: Bernoulli | LogisticMixture) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.likelihood = generator, likelihood
+        self.uniforms = likelihood.uniforms
 
     def image_features(self, x: Tensor) -> None:
         """Nothing can be computed from the image alone."""
@@ -192,28 +200,29 @@ class FactorizedDecoder(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor, image_features: Tensor | None = None) -> Tensor:
         """log p(x|z) in nats: (B, C, H, W) and (k·B, D), for which x starts over, to (k·B,)."""
-        return bernoulli_log_prob(self.generator(z), start_over(x, len(z)))
+        return self.likelihood.log_prob(self.generator(z), start_over(x, len(z)))
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x|z), 1 where `uniforms` (B, C, H, W) is below the pixel's probability."""
-        return (uniforms < self.generator(z).sigmoid()).float()
+        """x ~ p(x|z) from z (B, D) and uniforms (B, `uniforms`, H, W)."""
+        return self.likelihood.sample(self.generator(z), uniforms)
 
 
-class PixelCNNDecoder(nn.Module):
-    """p(x|z): a PixelCNN conditioned on maps made from z."""
+class AutoregressiveDecoder(nn.Module):
+    """p(x|z): a PixelCNN or PixelCNN++ conditioned on maps that `generator` makes from z."""
 
-    def __init__(self, generator: Generator, network: PixelCNN) -> None:
+    def __init__(self, generator: nn.Module, network: PixelCNN | PixelCNNPP) -> None:
         super().__init__()
         self.generator, self.network = generator, network
+        self.uniforms = network.uniforms
 
     def image_features(self, x: Tensor) -> Tensor:
-        """What the first layer makes of x (B, C, H, W): the same for every z."""
-        return self.network.image_layer(x).contiguous(memory_format=torch.channels_last)
+        """What the network makes of x (B, C, H, W) before z enters."""
+        return self.network.image_features(x)
 
     def log_prob(self, x: Tensor, z: Tensor, image_features: Tensor | None = None) -> Tensor:
         """As of the factorized decoder; `image_features` as above, if they are at hand."""
         return self.network.log_prob(x, self.generator(z), image_features)
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x|z) from `uniforms` (B, C, H, W), pixel by pixel."""
-        return sample_pixelcnn(self.network, self.generator(z), uniforms)
+        """x ~ p(x|z), pixel by pixel."""
+        return self.network.sample(self.generator(z), uniforms)

@@ -11,32 +11,29 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor, nn
 
-from pipeline.models.decoders import (
-    FactorizedDecoder,
-    PixelCNN,
-    PixelCNNDecoder,
-    start_over,
-)
-from pipeline.models.latent_parts import AutoregressivePrior, GaussianPosterior, GaussianPrior, IAFPosterior
-from pipeline.models.sampling import sample_pixelcnn
-
-ROWS_AT_ONCE = 1024
-"""Images × samples that one pass of importance sampling holds in memory."""
+from pipeline.models.decoders import AutoregressiveDecoder, FactorizedDecoder, PixelCNN, start_over
+from pipeline.models.latent_parts import AutoregressivePrior, GaussianPrior, Posterior
+from pipeline.models.pixelcnnpp import PixelCNNPP
 
 
 class LatentVariableModel(nn.Module):
-    """p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2)."""
+    """p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2).
+
+    Images are (B, C, H, W) float: binary ones in {0, 1}, colours 0 … 255. `rows_at_once` is how many images × samples
+    one pass of importance sampling holds in memory.
+    """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
         latent_dim: int,
-        posterior: GaussianPosterior | IAFPosterior,
+        posterior: Posterior,
         prior: GaussianPrior | AutoregressivePrior,
-        decoder: FactorizedDecoder | PixelCNNDecoder,
+        decoder: FactorizedDecoder | AutoregressiveDecoder,
+        rows_at_once: int,
     ) -> None:
         super().__init__()
-        self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.image_shape, self.latent_dim, self.rows_at_once = image_shape, latent_dim, rows_at_once
         self.posterior, self.prior, self.decoder = posterior, prior, decoder
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
@@ -69,7 +66,7 @@ class LatentVariableModel(nn.Module):
         (B, C, H, W) to (B,) nats.
         """
         bounds = []
-        for batch in _groups(x, importance_samples):
+        for batch in self._groups(x, importance_samples):
             total = torch.full((len(batch),), -math.inf, device=x.device)
             for reconstruction, kl in self._portions(batch, importance_samples, generator):
                 total = torch.logaddexp(total, torch.logsumexp(-reconstruction - kl, dim=0))
@@ -82,19 +79,25 @@ class LatentVariableModel(nn.Module):
 
         Their negative sum is the log importance weight of z_k. No more than these numbers grows with B or `draws`.
         """
-        groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in _groups(x, draws)]
+        groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in self._groups(x, draws)]
         reconstruction, kl = torch.cat(groups, dim=2)
         return reconstruction, kl
 
     def _portions(self, x: Tensor, draws: int, generator: Generator | None) -> Iterator[Tensor]:
         """`code_lengths` of as many draws as pass at once, (2, some, B)."""
         parameters, features = self.posterior.encode(x), self.decoder.image_features(x)
-        at_once = max(1, ROWS_AT_ONCE // len(x))
+        at_once = max(1, self.rows_at_once // len(x))
         for start in range(0, draws, at_once):
             count = min(at_once, draws - start)
             z, kl = self.draw(tuple(start_over(part, count * len(x)) for part in parameters), generator)
             log_prob = self.decoder.log_prob(x, z, features)
             yield torch.stack([-log_prob, kl.sum(-1)]).view(2, count, len(x))
+
+    def _groups(self, x: Tensor, draws: int) -> tuple[Tensor, ...]:
+        """As many images as pass at once with `draws` samples each."""
+        if draws < 1:
+            raise ValueError(f"draws = {draws}: must be at least 1")
+        return x.split(max(1, self.rows_at_once // draws))
 
     @torch.no_grad()
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -103,13 +106,17 @@ class LatentVariableModel(nn.Module):
 
     @torch.no_grad()
     def decompress(self, z: Tensor, generator: Generator | None = None) -> Tensor:
-        """x ~ p(x|z), the lossy decompression (section 4.1): (B, D) to (B, C, H, W) in {0, 1}."""
-        uniforms = torch.rand((len(z), *self.image_shape), generator=generator, device=z.device)
-        return self.decoder.sample(z, uniforms)
+        """x ~ p(x|z), the lossy decompression (section 4.1): (B, D) to (B, C, H, W)."""
+        return self.decoder.sample(z, self.uniforms(len(z), generator))
+
+    def uniforms(self, count: int, generator: Generator | None = None) -> Tensor:
+        """The uniform numbers that `count` images are drawn from: (count, n, H, W), n as the likelihood takes."""
+        shape = (count, self.decoder.uniforms, *self.image_shape[1:])
+        return torch.rand(shape, generator=generator, device=next(self.parameters()).device)
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
-        """n images (n, C, H, W) in {0, 1}: z ~ p(z), x ~ p(x|z)."""
+        """n images (n, C, H, W): z ~ p(z), x ~ p(x|z)."""
         like = next(self.parameters())
         return self.decompress(self.prior.transform(self._noise(n, like, generator)), generator)
 
@@ -118,14 +125,16 @@ class LatentVariableModel(nn.Module):
 
 
 class AutoregressiveModel(nn.Module):
-    """The Unconditional Decoder: a PixelCNN whose conditioning maps are learned constants, so p(x) is exact.
+    """The Unconditional Decoder: a PixelCNN or PixelCNN++ with learned constants for conditioning maps; p(x) is exact.
 
     The paper does not say what stands in for z's maps; constants let a pixel know where it is.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], maps: int, network: PixelCNN) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], maps: int, network: PixelCNN | PixelCNNPP, rows_at_once: int
+    ) -> None:
         super().__init__()
-        self.image_shape, self.network = image_shape, network
+        self.image_shape, self.network, self.rows_at_once = image_shape, network, rows_at_once
         self.maps = nn.Parameter(torch.zeros(1, maps, *image_shape[1:]))
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
@@ -136,7 +145,7 @@ class AutoregressiveModel(nn.Module):
     @torch.no_grad()
     def log_prob(self, x: Tensor, importance_samples: int = 1, generator: Generator | None = None) -> Tensor:
         """log p(x), exact: (B, C, H, W) to (B,) nats; the other arguments are not needed."""
-        return torch.cat([-self.loss(batch)["reconstruction"] for batch in x.split(ROWS_AT_ONCE)])
+        return torch.cat([-self.loss(batch)["reconstruction"] for batch in x.split(self.rows_at_once)])
 
     def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The same as `log_prob`: without a latent the bound is exact."""
@@ -144,16 +153,10 @@ class AutoregressiveModel(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
-        """n images (n, C, H, W) in {0, 1}."""
-        uniforms = torch.rand((n, *self.image_shape), generator=generator, device=self.maps.device)
-        return sample_pixelcnn(self.network, self.maps.expand(n, -1, -1, -1), uniforms)
+        """n images (n, C, H, W)."""
+        shape = (n, self.network.uniforms, *self.image_shape[1:])
+        uniforms = torch.rand(shape, generator=generator, device=self.maps.device)
+        return self.network.sample(self.maps.expand(n, -1, -1, -1), uniforms)
 
 
 Model = LatentVariableModel | AutoregressiveModel
-
-
-def _groups(x: Tensor, draws: int) -> tuple[Tensor, ...]:
-    """As many images as pass at once with `draws` samples each."""
-    if draws < 1:
-        raise ValueError(f"draws = {draws}: must be at least 1")
-    return x.split(max(1, ROWS_AT_ONCE // draws))

@@ -42,9 +42,9 @@ class AutoregressivePrior(nn.Module):
     The determinant is 1, f being made of shifts.
     """
 
-    def __init__(self, dim: int, steps: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, flow: AutoregressiveFlow) -> None:
         super().__init__()
-        self.flow = AutoregressiveFlow(dim, steps, hidden)
+        self.flow = flow
 
     def log_prob_terms(self, z: Tensor) -> Tensor:
         """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place."""
@@ -60,14 +60,46 @@ class AutoregressivePrior(nn.Module):
         return self.flow.inverse(z)
 
 
-class GaussianPosterior(nn.Module):
-    """q(z|x) = N(μ(x), diag σ(x)²) from the ResNet encoder of Appendix A.
+class Posterior(nn.Module):
+    """q(z|x): a Gaussian N(μ(x), diag σ(x)²), whose draws an inverse autoregressive `flow` may move by shifts.
+
+    The shifts see what the encoder has computed as context (Kingma et al., 2016, section 3). They are the AF prior's,
+    run in the direction that takes one pass a step; with determinant 1 they leave log q as it was.
+    """
+
+    def __init__(self, flow: AutoregressiveFlow | None = None) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, H, W) to mean and log standard deviation, (B, D) each, and the features behind them, (B, …)."""
+        raise NotImplementedError
+
+    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """z (B, D), without a flow μ + σ·noise, and terms (B, D) whose sum over D is log q(z|x) in nats.
+
+        `parameters` from `encode`, noise ~ N(0, I).
+        """
+        mean, log_scale, features = parameters
+        z = mean + log_scale.exp() * noise
+        return z if self.flow is None else self.flow.inverse(z, features), standard_normal_terms(noise) - log_scale
+
+
+class VectorPosterior(Posterior):
+    """The ResNet encoder of Appendix A, for binary images.
 
     (B, C, 28, 28) → stride-2 blocks with a stride-1 block after all but the last → (B, 32, 4, 4) → 450 units → μ, σ.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], channels: tuple[int, ...], hidden: int, dim: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        channels: tuple[int, ...],
+        hidden: int,
+        dim: int,
+        flow: AutoregressiveFlow | None = None,
+    ) -> None:
+        super().__init__(flow)
         width, height_width = image_shape[0], image_shape[1:]
         blocks: list[nn.Module] = []
         for i, outputs in enumerate(channels):
@@ -80,44 +112,11 @@ class GaussianPosterior(nn.Module):
         self.head = Linear(hidden, 2 * dim, initial_scale=0.1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, C, H, W) to mean and log standard deviation, each (B, D), and the hidden units behind them (B, 450)."""
+        """The features are the 450 hidden units."""
         features = F.elu(self.blocks(x.contiguous(memory_format=torch.channels_last))).flatten(1)
         hidden = F.elu(self.hidden(features))
         mean, log_scale = self.head(hidden).float().chunk(2, dim=-1)
         return mean, log_scale, hidden
-
-    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """z = μ + σ·noise (B, D), and terms (B, D) whose sum over D is log q(z|x) in nats.
-
-        `parameters` from `encode`, noise ~ N(0, I).
-        """
-        mean, log_scale, _ = parameters
-        return mean + log_scale.exp() * noise, standard_normal_terms(noise) - log_scale
-
-
-class IAFPosterior(GaussianPosterior):
-    """q(z|x) of an inverse autoregressive flow: a Gaussian draw moved by shifts (Kingma et al., 2016, section 3).
-
-    The shifts see the encoder's hidden units as context. They are the AF prior's, of the same sizes, run in the
-    direction that takes one pass a step; with determinant 1 they leave log q as it was.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        channels: tuple[int, ...],
-        hidden: int,
-        dim: int,
-        steps: int,
-        flow_hidden: tuple[int, ...],
-    ) -> None:
-        super().__init__(image_shape, channels, hidden, dim)
-        self.flow = AutoregressiveFlow(dim, steps, flow_hidden, context=hidden)
-
-    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """As of the Gaussian posterior, from which the flow starts."""
-        start, terms = super().sample(parameters, noise)
-        return self.flow.inverse(start, parameters[-1]), terms
 
 
 def pyramid(size: tuple[int, int], levels: int) -> list[tuple[int, int]]:

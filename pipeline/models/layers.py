@@ -6,6 +6,8 @@ the weight is used, so that masked entries carry neither value nor gradient and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,10 +38,31 @@ class WeightNorm(nn.Module):
     @property
     def weight(self) -> Tensor:
         """g v / ‖v‖ with the mask applied; a unit whose mask is all zero has weight 0, and only its bias."""
+        kept: Tensor | None = self.__dict__.get("_kept")
+        if kept is not None:
+            return kept
         direction = self.direction if self.mask is None else self.direction * self.mask
         axes = [axis for axis in range(direction.dim()) if axis != self.out_axis]
         scale = self.gain * torch.rsqrt(direction.square().sum(axes) + 1e-12)
         return direction * scale.view([-1 if axis == self.out_axis else 1 for axis in range(direction.dim())])
+
+
+@contextmanager
+def kept_weights(model: nn.Module) -> Iterator[None]:
+    """Inside, every layer's weight is computed once, without gradient: for many small passes, as in sampling."""
+    layers = [module for module in model.modules() if isinstance(module, WeightNorm)]
+    try:
+        for layer in layers:
+            layer.__dict__["_kept"] = layer.weight.detach()
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("_kept", None)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """ELU of x and of −x, as PixelCNN++ has it: (B, C, H, W) to (B, 2C, H, W)."""
+    return F.elu(torch.cat([x, -x], 1))
 
 
 class Linear(WeightNorm):

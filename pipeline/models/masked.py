@@ -1,4 +1,4 @@
-"""Masked layers: the linear layers of MADE and the convolutions of PixelCNN."""
+"""Masked convolutions: what a pixel sees of the pixels before it."""
 
 from __future__ import annotations
 
@@ -6,73 +6,9 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.models.layers import Linear, WeightNorm
-
-
-def degrees(count: int, dim: int) -> Tensor:
-    """Degrees of `count` hidden units of a MADE over `dim` variables: 1 … dim − 1, as evenly as they go."""
-    return torch.arange(count) % max(dim - 1, 1) + 1
-
-
-def of_degree(degree: int, dim: int) -> slice:
-    """Which of these units have this degree."""
-    return slice(degree - 1, None, max(dim - 1, 1)) if degree else slice(0)
-
-
-class MADE(nn.Module):
-    """Masked autoencoder (Germain et al., 2015): (B, D) to (B, D), output i depends on inputs before i alone.
-
-    Input i has degree i + 1; a hidden unit of degree d sees degrees ≤ d; output i sees hidden degrees ≤ i. For D = 4
-    the product of the masks, rows outputs, columns inputs, is strictly lower triangular:
-
-        . . . .
-        x . . .
-        x x . .
-        x x x .
-
-    A `context` (B, C) of that many numbers, which every output may depend on, is added to the first layer.
-    """
-
-    def __init__(self, dim: int, hidden: tuple[int, ...], context: int = 0) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        before = torch.arange(1, dim + 1)
-        for width in hidden:
-            after = degrees(width, dim)
-            layers.append(Linear(len(before), width, mask=(after[:, None] >= before[None, :]).float()))
-            layers.append(nn.ReLU())
-            before = after
-        output = torch.arange(dim)
-        mask = (output[:, None] >= before[None, :]).float()
-        layers.append(Linear(len(before), dim, mask=mask, initial_scale=0.1))
-        self.layers = nn.Sequential(*layers)
-        self.context = Linear(context, (*hidden, dim)[0]) if context else None
-
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        first = self.layers[0](z)
-        return self.layers[1:](first if self.context is None else first + self.context(context))
-
-    @torch.no_grad()
-    def solve(self, base: Tensor) -> Tensor:
-        """z with z_i = base_i + output i of z: (B, D) to (B, D), one variable after the other, without a context.
-
-        Hidden units of degree i see z_0 … z_{i−1} and units of lower or the same degree in the layer before, so that
-        each is computed once, when its inputs are there; those still to come are zero.
-        """
-        if self.context is not None:
-            raise ValueError("a MADE with a context cannot be solved without it")
-        *hidden, last = ((layer.weight, layer.bias[:, None]) for layer in self.layers if isinstance(layer, Linear))
-        z = base.t() + last[1]
-        dim, known = len(z), torch.zeros_like(z)
-        values = [known, *(z.new_zeros(len(bias), z.shape[1]) for _, bias in hidden)]
-        for i in range(dim):
-            for (weight, bias), inputs, outputs in zip(hidden, values[:-1], values[1:], strict=True):
-                now = of_degree(i, dim)
-                outputs[now] = torch.addmm(bias[now], weight[now], inputs).relu_()
-            known[i : i + 1] = torch.addmm(z[i : i + 1], last[0][i : i + 1], values[-1])
-        return known.t().contiguous()
+from pipeline.models.layers import WeightNorm
 
 
 class Reach(NamedTuple):
@@ -97,7 +33,8 @@ class MaskedConv2d(WeightNorm):
     """Convolution whose output at a pixel sees earlier pixels in raster order (van den Oord et al., 2016).
 
     Only the rows up to the centre are stored, so a "3×3" kernel has 2 rows. Kind A, for the image itself, leaves out
-    the centre; kind B, for features, keeps it. Of 3×3, and of the window 4x2:
+    the centre; kind B, for features, keeps it, or those of its (outputs, inputs) connections that a mask `centre` of
+    ones and zeros leaves. Of 3×3, and of the window 4x2:
 
         A:  x x x      B:  x x x      A:  x x x x
             x . .          x x .          x x x x
@@ -106,11 +43,21 @@ class MaskedConv2d(WeightNorm):
     (B, inputs, H, W) to (B, outputs, H, W).
     """
 
-    def __init__(self, inputs: int, outputs: int, reach: Reach, kind: Literal["A", "B"]) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        reach: Reach,
+        kind: Literal["A", "B"],
+        centre: Tensor | None = None,
+        initial_scale: float = 1.0,
+    ) -> None:
         shape = (reach.up + 1, reach.left + 1 + reach.right)
-        mask = torch.ones(1, 1, *shape)
+        mask = torch.ones(1, 1, *shape) if centre is None else torch.ones(outputs, inputs, *shape)
         mask[..., reach.up, reach.left + (kind == "B") :] = 0.0
-        super().__init__((outputs, inputs, *shape), mask=mask)
+        if centre is not None:
+            mask[..., reach.up, reach.left] = centre
+        super().__init__((outputs, inputs, *shape), mask=mask, initial_scale=initial_scale)
         self.reach = reach
         self.seen = reach.up * shape[1] + reach.left + (kind == "B")
 

@@ -124,7 +124,7 @@ def draw_charts(
 
 
 def _provenance(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset]) -> list[tuple[str, str]]:
-    budget = dataclasses.asdict(params.budget)
+    budget = dataclasses.asdict(params.scales[params.scale])
     training = dataclasses.asdict(params.training)
     hashes = {dataset.name: dataset.sha256() for dataset in datasets}
     hashes |= {run.dataset: run.config["data_sha256"] for run in runs}

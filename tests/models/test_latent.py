@@ -9,7 +9,6 @@ from conftest import PIXELCNN, VAE, VLAE, all_binary_images, binary_images
 from pipeline import build_model
 from pipeline.models.latent_parts import standard_normal_terms
 from pipeline.models.layers import initialize
-from pipeline.models.sampling import sample_pixelcnn
 
 
 def initialized(block, shape, scale=1.0):
@@ -33,10 +32,11 @@ def test_pixelcnn_sums_to_one(context):
 
 
 @pytest.mark.parametrize(
-    "block", [VAE, VLAE, VLAE | {"context": "full"}, VLAE | {"posterior": "iaf", "prior": "gaussian"}]
+    ("block", "scale"),
+    [(VAE, 1), (VLAE, 1), (VLAE | {"context": "full"}, 1), (VLAE | {"posterior": "iaf", "prior": "gaussian"}, 0.2)],
 )
-def test_importance_sampled_probabilities_sum_to_one(block, generator):
-    model = initialized(block, (1, 2, 3), scale=1)
+def test_importance_sampled_probabilities_sum_to_one(block, scale, generator):
+    model = initialized(block, (1, 2, 3), scale)
     images = all_binary_images(2, 3)
     runs = torch.stack([model.log_prob(images, 400, generator).double().exp().sum() for _ in range(16)])
     error = runs.std() / math.sqrt(len(runs))
@@ -99,7 +99,7 @@ def test_importance_sampling_in_chunks_is_the_plain_estimate(monkeypatch):
     whole = model.code_lengths(x, 12, torch.Generator().manual_seed(0))
     log_prob = model.log_prob(x, 12, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", 6)
+        monkeypatch.setattr(model, "rows_at_once", 6)
         chunks = torch.cat(list(model._portions(x, 12, torch.Generator().manual_seed(0))), 1)
     assert all(torch.allclose(*parts, atol=1e-4) for parts in zip(whole, chunks, strict=True))
     weights = (-chunks[0] - chunks[1]).double().exp().mean(0)
@@ -110,7 +110,7 @@ def test_importance_sampling_in_chunks_is_the_plain_estimate(monkeypatch):
 def test_bounds_of_a_portion_of_the_draws_join_to_that_of_all(monkeypatch, rows):
     model, x = initialized(VLAE | {"latent_dim": 16}, (1, 6, 6)), binary_images(1, (1, 6, 6))
     whole = model.log_prob(x, 12, torch.Generator().manual_seed(0))
-    monkeypatch.setattr("pipeline.models.latent.ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(model, "rows_at_once", rows)
     assert torch.allclose(whole, model.log_prob(x, 12, torch.Generator().manual_seed(0)), atol=1e-4)
 
 
@@ -142,7 +142,7 @@ def test_sampling_equals_whole_passes_pixel_by_pixel(block):
         for i in range(9 * 5):
             row, column = divmod(i, 5)
             x[:, :, row, column] = (uniforms < network(x, maps).sigmoid())[:, :, row, column].float()
-        assert torch.equal(sample_pixelcnn(network, maps, uniforms), x)
+        assert torch.equal(network.sample(maps, uniforms), x)
     assert 0.02 < x.mean() < 0.98
 
 

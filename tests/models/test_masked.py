@@ -6,7 +6,8 @@ from conftest import VLAE
 
 from pipeline import build_model
 from pipeline.models.decoders import PixelCNN
-from pipeline.models.masked import MADE, MaskedConv2d, Reach, WholeImageConv2d
+from pipeline.models.made import MADE
+from pipeline.models.masked import MaskedConv2d, Reach, WholeImageConv2d
 
 
 def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack"):
