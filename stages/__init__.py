@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.schema import ParamError
 from pipeline.data import DataError
+from pipeline.schema import ParamError
 
 
 def run_stage(main: Callable[[], None]) -> None:

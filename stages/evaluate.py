@@ -1,4 +1,4 @@
-"""Evaluate a trained model: NLL, ELBO, KL, what its code carries and keeps, and the pictures of Figures 1 and 2.
+"""Evaluate a trained model: NLL, ELBO, KL, what its code carries and keeps, and the pictures of Figures 1 to 4.
 
 python -m stages.evaluate --dataset mnist5k --model vlae
 """
@@ -17,7 +17,7 @@ import torch
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.evaluation.code import binarized, describe_code, probe_code
-from pipeline.evaluation.likelihood import per_image, summarize
+from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
@@ -52,9 +52,11 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
     table = per_image(model, test, budget.importance_samples, seed)
     on_train = per_image(model, train[: budget.train_images], budget.importance_samples, seed)
-    pictures = panels(model, test, seed)
+    pictures = panels(model, test, seed, walks=dataset.kind == "binary")
     exact = isinstance(model, AutoregressiveModel)
     metrics: dict[str, Any] = summarize(table, budget.importance_samples, exact, seed)
+    if dataset.kind == "color":
+        metrics |= per_dimension(metrics, dataset.image_shape)
     metrics |= {"train_nll": float(on_train["nll"].mean()), "train_images": len(on_train)}
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):

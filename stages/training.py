@@ -16,10 +16,10 @@ from pipeline.config import Block, Params, Stage, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
 from pipeline.models.runs import save_run
+from pipeline.schema import ParamError
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
 from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
-from pipeline.schema import ParamError
 from pipeline.training.objectives import Objective
 from stages import run_folder
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device

@@ -14,6 +14,9 @@ VAE = {"posterior": "gaussian", "prior": "gaussian", "decoder": "factorized", "l
        "encoder_channels": [4, 4], "hidden_units": 16, "flow_steps": 2, "flow_hidden_units": [12, 12]}  # fmt: skip
 VLAE = VAE | {"prior": "af", "decoder": "pixelcnn", "masked_layers": 4, "filters": 4, "conditioning_maps": 2}
 PIXELCNN = {"posterior": "none", "prior": "none", "decoder": "pixelcnn", "masked_layers": 3, "filters": 4}
+COLOR_VLAE = {"network": "resnet", "posterior": "gaussian", "prior": "af", "decoder": "pixelcnnpp", "latent_maps": 4,
+              "channels": 4, "inner_channels": 6, "flow_steps": 2, "flow_maps": [8, 8], "context": "4x2", "blocks": 2,
+              "filters": 4, "mixtures": 2}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +43,13 @@ def generator() -> torch.Generator:
 def binary_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
     """(count, C, H, W) random images in {0, 1}."""
     return (torch.rand((count, *shape), generator=torch.Generator().manual_seed(seed)) < 0.3).float()
+
+
+def color_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
+    """(count, C, H, W) levels 0 … 255: a random colour an image, and noise."""
+    generator = torch.Generator().manual_seed(seed)
+    levels = 128 + 50 * torch.randn(count, shape[0], 1, 1, generator=generator)
+    return (levels + 15 * torch.randn(count, *shape, generator=generator)).round().clamp(0, 255)
 
 
 def all_binary_images(height: int, width: int) -> torch.Tensor:

@@ -15,15 +15,18 @@ from pipeline.seeding import stream
 
 DRAWS = 32
 AT_ONCE = 500
+MOST_NUMBERS = 50_000_000
+"""Of all draws of all codes, held in memory: 10,000 images of 64 dimensions are 20 million."""
 
 
 def describe_code(model: LatentVariableModel, images: Tensor, seed: int) -> tuple[pd.DataFrame, dict[str, float]]:
-    """The dimensions of z over `images` (N, C, H, W) in {0, 1}, and numbers for the whole of it.
+    """The dimensions of z over `images` (N, C, H, W), of which the first that memory allows, and numbers for all of z.
 
     A row a dimension: `kl_nats`, the mean of log q(z|x) − log p(z) by dimension, and `activity`. With an AF prior or
     an IAF posterior the terms add up to the KL, but one alone is no divergence and may be negative. The numbers are
     `active_units` and, where q has the closed form that takes, `information_nats`, a lower bound on I(x; z).
     """
+    images = images[: MOST_NUMBERS // (DRAWS * model.latent_dim)]
     codes, terms = draw_codes(model, images, DRAWS, stream(seed, "codes", device=images.device))
     table = pd.DataFrame({"kl_nats": terms.mean((0, 1)).cpu().numpy(), "activity": activity(codes).cpu().numpy()})
     numbers: dict[str, float] = {"active_units": active_units(codes)}
@@ -53,7 +56,7 @@ def probe_code(
 ) -> dict[str, float]:
     """How well the class can be read off z by a linear classifier; nothing where the data set has no labels.
 
-    `train` and `test` (N, C, H, W) in {0, 1} are the first images of the splits. z is one draw an image: what a
+    `train` and `test` (N, C, H, W) are the first images of the splits. z is one draw an image: what a
     receiver of the code would have.
     """
     if dataset.train_labels is None or dataset.test_labels is None:
@@ -67,7 +70,7 @@ def probe_code(
 
 
 def binarized(levels: np.ndarray, dynamic: bool, generator: torch.Generator) -> Tensor:
-    """Training images (N, C, H, W) uint8 as float in {0, 1}; grey levels of a `dynamic` data set are drawn once."""
+    """Training images (N, C, H, W) uint8 as float; grey levels of a `dynamic` data set are drawn once, in {0, 1}."""
     images = torch.from_numpy(levels).float()
     if not dynamic:
         return images

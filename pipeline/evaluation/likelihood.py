@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.models.latent import LatentVariableModel, Model
 from pipeline.seeding import stream
-from pipeline.units import nats_to_bits
+from pipeline.units import bits_per_dim, nats_to_bits
 
 IMAGES_AT_ONCE = 50
 """Images per noise stream: fixed, so that a bound on memory elsewhere does not change the numbers."""
@@ -21,7 +22,7 @@ FEWER_SAMPLES = (1, 4, 16, 64, 256, 1024)
 
 
 def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) -> pd.DataFrame:
-    """Estimates for each of `images` (N, C, H, W) in {0, 1}: nats, columns nll, reconstruction, kl, nll_k1, nll_k4, …
+    """Estimates for each of `images` (N, C, H, W): nats, columns nll, reconstruction, kl, nll_k1, nll_k4, …
 
     `nll` is −log 1/K Σ p(x, z_k)/q(z_k|x) with K = `importance_samples`, exact where the model has no latent.
     `reconstruction` and `kl` are means over the same K draws; their sum is −ELBO. `nll_k16` is the same bound with
@@ -73,4 +74,14 @@ def summarize(table: pd.DataFrame, importance_samples: int, exact: bool, seed: i
         "exact": exact,
         "images": len(table),
         "seed": seed,
+    }
+
+
+def per_dimension(metrics: dict[str, Any], image_shape: tuple[int, ...]) -> dict[str, float]:
+    """NLL with its interval, code length and KL of `summarize` in bits per dimension, the unit of colour images."""
+    nats = {"": metrics["nll"], "_low": metrics["nll_low"], "_high": metrics["nll_high"]}
+    converted = {f"bits_per_dim{end}": bits_per_dim(value, image_shape) for end, value in nats.items()}
+    return converted | {
+        "elbo_bits_per_dim": bits_per_dim(-metrics["elbo"], image_shape),
+        "kl_bits_per_dim": bits_per_dim(metrics["kl_nats"], image_shape),
     }

@@ -1,4 +1,4 @@
-"""Pictures a model draws: Figures 1 and 2 of the paper, and walks through the latent space."""
+"""Pictures a model draws: Figures 1 to 4 of the paper, and walks through the latent space."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipeline.seeding import stream
 
 SAMPLES = 64
 DECOMPRESSIONS = 100
-"""Test images that are decompressed: the pairs of Figure 1, and enough to count what is kept."""
+"""Test images that are decompressed: the pairs of Figures 1 to 3, and enough to count what is kept."""
 ROWS, STEPS = 8, 6
 TRAVERSED = 2.5
 """How far a traversal goes to each side, in standard deviations of the codes of all images."""
 
 
-def panels(model: Model, images: Tensor, seed: int) -> dict[str, np.ndarray]:
-    """uint8 arrays (n, C, H, W) in {0, 1}, drawn from `images` (N, C, H, W).
+def panels(model: Model, images: Tensor, seed: int, walks: bool) -> dict[str, np.ndarray]:
+    """uint8 arrays (n, C, H, W), drawn from `images` (N, C, H, W).
 
-    `samples`; and with a latent `originals`, the first images, with a decompression each, `interpolations` and
-    `traversals`.
+    `samples`; and with a latent `originals`, the first images, with a decompression each and, if `walks`,
+    `interpolations` and `traversals`.
     """
     device = images.device
     pictures = {"samples": model.sample(SAMPLES, generator=stream(seed, "samples", device=device))}
@@ -30,8 +30,9 @@ def panels(model: Model, images: Tensor, seed: int) -> dict[str, np.ndarray]:
         generator = stream(seed, "decompressions", device=device)
         codes = model.encode(originals, generator=generator)
         pictures |= {"originals": originals, "decompressions": model.decompress(codes, generator=generator)}
-        pictures["interpolations"] = interpolations(model, originals, codes, generator)
-        pictures["traversals"] = traversals(model, codes, generator)
+        if walks:
+            pictures |= {"interpolations": interpolations(model, originals, codes, generator)}
+            pictures |= {"traversals": traversals(model, codes, generator)}
     return {name: picture.to(torch.uint8).cpu().numpy() for name, picture in pictures.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a decompression keeps of its original, at coarse and at fine scale (the claim behind Figures 1 and 2).
+"""What a decompression keeps of its original: coarse and fine structure, and colour (behind Figures 1 to 3).
 
 A lossy code may drop local texture and keep global structure. The split into block means and what is left of them
 puts both in numbers, without a network whose taste would have to be trusted.
@@ -6,14 +6,18 @@ puts both in numbers, without a network whose taste would have to be trusted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pipeline.evaluation.bootstrap import BOOTSTRAP_RESAMPLES
 
-__all__ = ["COARSE_FACTOR", "coarse", "distortion", "fine", "kept"]
+__all__ = ["COARSE_FACTOR", "chroma", "coarse", "distortion", "fine", "kept", "luma"]
 
 COARSE_FACTOR = 4
 """Side of a block in pixels."""
+LUMA = np.array((0.299, 0.587, 0.114))
+"""Weights of R, G and B in Y'; Cb and Cr are (B − Y') / 1.772 and (R − Y') / 1.402 (ITU-R BT.601)."""
 NOTHING_VARIES = 1e-9
 """A norm below this is rounding, not signal: one pixel that differs in one image already has a norm near 1."""
 
@@ -38,10 +42,22 @@ def fine(images: np.ndarray) -> np.ndarray:
     return images - repeated[:, :, :height, :width]
 
 
-def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[str, float]:
-    """Correlation of `originals` with their `decompressions` (both (N, C, H, W)) at each scale, with 95 % intervals.
+def luma(images: np.ndarray) -> np.ndarray:
+    """Y' of colour images (N, 3, H, W): (N, 1, H, W); others as they are."""
+    return images if images.shape[1] != 3 else np.einsum("nchw,c->nhw", images, LUMA)[:, None]
 
-    Keys `kept_coarse`, `kept_fine`, each also with `_low` and `_high`. Pooled over images and pixels, after the mean
+
+def chroma(images: np.ndarray) -> np.ndarray:
+    """The planes Cb and Cr of colour images (N, 3, H, W): (N, 2, H, W), both 0 for gray."""
+    gray = luma(images)
+    return np.concatenate([(images[:, 2:] - gray) / 1.772, (images[:, :1] - gray) / 1.402], axis=1)
+
+
+def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[str, float]:
+    """Correlation of `originals` with their `decompressions` (both (N, C, H, W)) in each part, with 95 % intervals.
+
+    Keys `kept_coarse`, `kept_fine`, each also with `_low` and `_high`; of colour images these are of the luma, and
+    `kept_color` is of the two chroma planes, pixel by pixel. Pooled over images and pixels, after the mean
     original and the mean decompression are subtracted, so what all images share does not count: 1 is the same up to
     contrast, 0 as unrelated as two different images. Decompressions that are all alike keep nothing: 0.
     The interval is the percentile interval over images drawn with replacement; the means stay those of all images.
@@ -53,8 +69,14 @@ def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[s
     count = len(originals)
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), BOOTSTRAP_RESAMPLES)
     metrics: dict[str, float] = {}
-    for name, scale in (("coarse", coarse), ("fine", fine)):
-        sums = _sums_of_products(scale(originals), scale(decompressions))
+    parts: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "coarse": lambda images: coarse(luma(images)),
+        "fine": lambda images: fine(luma(images)),
+    }
+    if originals.shape[1] == 3:
+        parts["color"] = chroma
+    for name, part in parts.items():
+        sums = _sums_of_products(part(originals), part(decompressions))
         low, high = np.quantile(_correlation(draws @ sums), [0.025, 0.975])
         point = float(_correlation(sums.sum(0)))
         metrics |= {f"kept_{name}": point, f"kept_{name}_low": float(low), f"kept_{name}_high": float(high)}

@@ -15,6 +15,8 @@ from torch import Tensor
 LEVELS = 256
 HALF = (LEVELS - 1) / 2
 """Levels 0 … 255 are −1 … 1 to a network: level / HALF − 1."""
+START_LOG_SCALE = -2.5
+"""What a log scale is where its parameter is 0: about 10 levels, since a small learning rate takes long to get there."""
 SMALLEST_LOG_SCALE = -7.0
 """A component this narrow has all its mass in one level."""
 
@@ -100,7 +102,7 @@ class LogisticMixture:
         means, log_scales = (parts[:, 1 + i * n : 1 + (i + 1) * n].transpose(0, 1) for i in range(2))
         counts = list(range(n))
         coefficients = [c.transpose(1, 2) for c in parts[:, 1 + 2 * n :].tanh().split(counts, 1)]
-        return parts[:, 0], means, log_scales.clamp_min(SMALLEST_LOG_SCALE), coefficients
+        return parts[:, 0], means, (START_LOG_SCALE + log_scales).clamp_min(SMALLEST_LOG_SCALE), coefficients
 
     @staticmethod
     def _shifted(mean: Tensor, coefficients: Tensor, y: Tensor) -> Tensor:

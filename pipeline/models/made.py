@@ -70,7 +70,8 @@ class ConvMADE(nn.Module):
 
     Masked 3×3 convolutions: what lies before a position is seen with all its channels, and of the position itself
     what a MADE over C variables sees, with hidden maps in the part of its hidden units; those of degree 0 see earlier
-    positions alone. One is a "PixelCNN" of the AF prior of Appendix B. `context` (B, `context`, H, W) is added to the first layer by a 1×1 convolution.
+    positions alone. One is a "PixelCNN" of the AF prior of Appendix B. `context` (B, `context`, H, W) is added to the
+    first layer by a 1×1 convolution.
     """
 
     def __init__(self, shape: tuple[int, int, int], hidden: tuple[int, ...], context: int = 0) -> None:

@@ -72,21 +72,21 @@ Causal = VerticalConv2d | MaskedConv2d
 
 
 class Gate(nn.Module):
-    """x + a σ(b), where a and b are a 1×1 convolution of c, to which others are added by 1×1 convolutions.
+    """x + a σ(b), where a and b are a 1×1 convolution of c, to which another of an `earlier` gate's output is added.
 
     A gated ResNet layer behind its first convolution; c is what that convolution has made. ELU of both signs before
-    each 1×1. x, c: (B, F, H, W); others (B, n, H, W), with n and their convolution's initial scale as in `others`.
+    each 1×1. All (B, F, H, W).
     """
 
-    def __init__(self, filters: int, others: Sequence[tuple[int, float]] = ()) -> None:
+    def __init__(self, filters: int, earlier: bool) -> None:
         super().__init__()
         self.filters = filters
-        self.others = nn.ModuleList(Conv2d(2 * n, filters, 1, initial_scale=scale) for n, scale in others)
+        self.earlier = Conv2d(2 * filters, filters, 1) if earlier else None
         self.out = Conv2d(2 * filters, 2 * filters, 1, initial_scale=0.2)
 
-    def forward(self, x: Tensor, c: Tensor, *others: Tensor) -> Tensor:
-        for layer, other in zip(self.others, others, strict=True):
-            c = c + layer(doubled(other))
+    def forward(self, x: Tensor, c: Tensor, *earlier: Tensor) -> Tensor:
+        if self.earlier is not None:
+            c = c + self.earlier(doubled(*earlier))
         a, b = self.out(doubled(c)).chunk(2, 1)
         return x + a * b.sigmoid()
 
@@ -106,8 +106,7 @@ class WindowBlock(nn.Module):
         horizontal += [MaskedConv2d(2 * filters, filters, UPWARD_LEFT, "B") for _ in range(stacks.horizontal - 1)]
         self.stacks = stacks
         self.convolutions = nn.ModuleList(vertical + horizontal)
-        earlier = () if first else ((filters, 1.0),)
-        self.gates = nn.ModuleList(Gate(filters, earlier) for _ in self.convolutions)
+        self.gates = nn.ModuleList(Gate(filters, earlier=not first) for _ in self.convolutions)
         self.summary = nn.ModuleList(Conv2d(2 * filters, filters, 1) for _ in stacks)
 
     def forward(self, image: Tensor, before: Sequence[Tensor]) -> list[Tensor]:
@@ -160,8 +159,10 @@ class PixelCNNPP(nn.Module):
         self.register_buffer("luma", torch.tensor(LUMA).view(1, -1, 1, 1), persistent=False)
         seen, self.stacks = 1 if grayscale else channels, Stacks.of_window(window)
         self.blocks = nn.ModuleList(WindowBlock(seen, filters, self.stacks, first=i == 0) for i in range(blocks))
-        conditions = [(maps, conditioning_scale), (filters, 1.0)]
-        self.gates = nn.ModuleList(Gate(filters, conditions[: 1 + (i > 0)]) for i in range(blocks))
+        self.maps_layers = nn.ModuleList(
+            Conv2d(2 * maps, filters, 1, initial_scale=conditioning_scale) for _ in range(blocks)
+        )
+        self.gates = nn.ModuleList(Gate(filters, earlier=i > 0) for i in range(blocks))
         self.head = Conv2d(2 * filters * blocks, likelihood.parameters, 1, initial_scale=0.5)
 
     def window_blocks(self) -> Iterable[WindowBlock]:
@@ -187,9 +188,11 @@ class PixelCNNPP(nn.Module):
         """Mixture parameters (k·B, P, H, W) from features (B, …), which start over for k·B maps (k·B, M, H, W)."""
         outputs: list[Tensor] = []
         start = features.repeat(len(maps) // len(features), 1, 1, 1)
-        for gate, of_block in zip(self.gates, start.chunk(len(self.blocks), 1), strict=True):
+        maps = doubled(maps)
+        for gate, layer, of_block in zip(self.gates, self.maps_layers, start.chunk(len(self.blocks), 1), strict=True):
+            of_maps = layer(maps)
             horizontal, c = of_block.chunk(2, 1)
-            outputs.append(gate(horizontal, c, maps, *outputs[-1:]))
+            outputs.append(gate(horizontal + of_maps, c + of_maps, *outputs[-1:]))
         return self.head(doubled(torch.cat(outputs, 1)))
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 SOFT_CHANGE = 0.1
 SOFT_TOLERANCE = 0.05
+SOFT_LEAST = 0.01
+"""The weight falls no further: the KL follows it late, and from far below the way back would take hundreds of steps."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Objective:
     free_bits        w = 1 and max(KL, λ) for KL: below λ it has no gradient (Appendix A; Kingma et al., 2016). With
                      an AF prior the KL does not split over dimensions, so the total is clamped
     soft_free_bits   w rises by 10 % (to 1 at most) after a batch with KL more than 5 % above λ, and falls by 10 %
-                     after one with KL below λ (Appendix B)
+                     after one with KL below λ (Appendix B), not below SOFT_LEAST
     annealing        w rises linearly from 0 to 1 over the first `annealing_steps` steps (Bowman et al., 2016)
     """
 
@@ -45,5 +47,5 @@ class Objective:
         if self.rule == "soft_free_bits" and kl > (1 + SOFT_TOLERANCE) * self.target:
             return min(1.0, (1 + SOFT_CHANGE) * weight)
         if self.rule == "soft_free_bits" and kl < self.target:
-            return (1 - SOFT_CHANGE) * weight
+            return max(SOFT_LEAST, (1 - SOFT_CHANGE) * weight)
         return weight

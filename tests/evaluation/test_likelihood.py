@@ -8,7 +8,7 @@ from conftest import PIXELCNN, VLAE, binary_images
 
 from pipeline import build_model
 from pipeline.evaluation.bootstrap import bootstrap
-from pipeline.evaluation.likelihood import importance_nll, per_image, summarize
+from pipeline.evaluation.likelihood import importance_nll, per_dimension, per_image, summarize
 from pipeline.units import bits_per_dim, nats_to_bits
 
 SHAPE = (1, 6, 6)
@@ -70,3 +70,14 @@ def test_more_samples_bound_tighter():
     assert means == sorted(means, reverse=True)
     assert table["nll_k1"].to_numpy() == pytest.approx((table["reconstruction"] + table["kl"]).to_numpy(), abs=1e-3)
     assert "nll_k256" not in table
+
+
+def test_colour_metrics_are_the_same_numbers_per_dimension():
+    table = pd.DataFrame({"nll": [7000.0, 7400.0, 6900.0], "reconstruction": [6900.0, 7300.0, 6800.0], "kl": 150.0})
+    metrics = summarize(table, 16, False, seed=0)
+    converted = per_dimension(metrics, (3, 32, 32))
+    per_nat = 1 / (3072 * np.log(2))
+    assert converted["bits_per_dim"] == pytest.approx(7100 * per_nat)
+    assert converted["bits_per_dim_low"] < converted["bits_per_dim"] < converted["bits_per_dim_high"]
+    assert converted["elbo_bits_per_dim"] == pytest.approx(7150 * per_nat)
+    assert converted["kl_bits_per_dim"] == pytest.approx(150 * per_nat)

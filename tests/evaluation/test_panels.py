@@ -12,13 +12,14 @@ SHAPE = (1, 6, 6)
 
 def test_panels_are_seeded_pairs_samples_and_walks():
     model, x = build_model(VLAE, SHAPE), binary_images(40, SHAPE)
-    pictures = panels(model, x, seed=0)
+    pictures = panels(model, x, seed=0, walks=True)
     assert pictures["samples"].shape == (64, *SHAPE)
     assert pictures["originals"].shape == pictures["decompressions"].shape == (40, *SHAPE)
     assert np.array_equal(pictures["originals"], x.numpy())
-    again = panels(model, x, seed=0)
+    again = panels(model, x, seed=0, walks=True)
     assert all(np.array_equal(pictures[name], again[name]) for name in pictures)
-    assert set(panels(build_model(PIXELCNN, SHAPE), x, seed=0)) == {"samples"}
+    assert set(panels(build_model(PIXELCNN, SHAPE), x, seed=0, walks=True)) == {"samples"}
+    assert set(panels(model, x, seed=0, walks=False)) == {"samples", "originals", "decompressions"}
 
 
 def recorded(model, monkeypatch):

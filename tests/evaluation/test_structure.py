@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pipeline.evaluation.structure import COARSE_FACTOR, coarse, distortion, fine, kept
+from pipeline.evaluation.structure import COARSE_FACTOR, chroma, coarse, distortion, fine, kept, luma
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 6, 10), (3, 5, 3), (2, 1, 9)]
 
@@ -143,3 +144,36 @@ def test_distortion_counts_pixels_and_averages_squares_of_block_means():
 def test_one_image_is_not_broadcast_to_all(compare):
     with pytest.raises(ValueError, match="compared"):
         compare(digits(5), digits(1))
+
+
+def pictures(count: int, seed: int = 0) -> np.ndarray:
+    """(count, 3, 8, 8) colour images: every 4×4 block a colour of its own."""
+    return repeated(np.random.default_rng(seed).integers(40, 200, (count, 3, 2, 2)).astype(float))
+
+
+def test_luma_and_chroma_are_those_of_jpeg():
+    """Against Pillow's YCbCr, which rounds to whole levels and adds 128 to the chroma planes."""
+    images = pictures(4).astype(np.uint8)
+    theirs = np.stack([np.asarray(Image.fromarray(i.transpose(1, 2, 0)).convert("YCbCr")) for i in images])
+    ours = np.concatenate([luma(images.astype(float)), chroma(images.astype(float)) + 128], axis=1)
+    assert np.abs(ours - theirs.transpose(0, 3, 1, 2)).max() <= 1
+
+
+def test_gray_has_no_chroma():
+    gray = np.repeat(pictures(3)[:, :1], 3, axis=1)
+    assert np.allclose(chroma(gray), 0, atol=1e-10)
+    assert np.allclose(luma(gray), gray[:, :1])
+
+
+def test_colour_is_kept_apart_from_structure():
+    """Other images' colours on the same luma keep the structure and no colour; and the other way round."""
+    originals, others = pictures(300), pictures(300, seed=1)
+    recoloured = others + (luma(originals) - luma(others))
+    metrics = kept(originals, recoloured, seed=0)
+    assert metrics["kept_coarse"] == pytest.approx(1)
+    assert abs(metrics["kept_color"]) < 0.05
+    regrayed = originals + (luma(others) - luma(originals))
+    metrics = kept(originals, regrayed, seed=0)
+    assert metrics["kept_color"] == pytest.approx(1)
+    assert abs(metrics["kept_coarse"]) < 0.06
+    assert "kept_color" not in kept(originals[:, :1], originals[:, :1], seed=0)

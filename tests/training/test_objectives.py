@@ -45,6 +45,7 @@ def test_soft_free_bits_fall_below_the_target_rise_above_it_and_rest_between():
     assert objective.next_weight(0.5, 10.6, 3) == pytest.approx(0.55)
     assert [objective.next_weight(0.5, kl, 3) for kl in (10.0, 10.4, 10.5)] == [0.5, 0.5, 0.5]
     assert weights(objective, [20.0, 20.0]) == [1, 1, 1]
+    assert weights(objective, [1.0] * 100)[-1] == pytest.approx(0.01)  # not so low that it takes long to come back
 
 
 def test_annealing_raises_the_weight_from_zero_to_one_and_holds_it():

@@ -1,0 +1,106 @@
+"""The models of colour images as wholes: bounds, shapes, networks, and what the grayscale window leaves to z."""
+
+import math
+
+import pytest
+import torch
+from conftest import COLOR_VLAE, color_images
+
+from pipeline import build_model
+from pipeline.config import ColorModelConfig
+from pipeline.models.color import BLOCKS, DenseBlock, MapGenerator, MapPosterior, trunk
+from pipeline.models.layers import initialize
+from pipeline.schema import ParamError
+
+SHAPE = (3, 8, 12)
+BLOCKS_OF_PARTS = [
+    COLOR_VLAE,
+    COLOR_VLAE | {"network": "densenet", "grayscale": True},
+    COLOR_VLAE | {"posterior": "iaf", "prior": "gaussian", "decoder": "factorized"},
+    COLOR_VLAE | {"decoder": "factorized"},
+]
+
+
+def initialized(block, shape=SHAPE):
+    model = build_model(block, shape)
+    initialize(model, color_images(64, shape), torch.Generator().manual_seed(0))
+    return model
+
+
+@pytest.mark.parametrize("block", BLOCKS_OF_PARTS)
+def test_a_model_of_any_parts_encodes_decompresses_and_samples_levels(block):
+    model, x = initialized(block), color_images(4, SHAPE)
+    z = model.encode(x, torch.Generator().manual_seed(0))
+    assert z.shape == (4, 4 * 2 * 3)
+    for images in (model.decompress(z), model.sample(4)):
+        assert images.shape == x.shape
+        assert torch.equal(images, images.round().clamp(0, 255))
+    parts = model.loss(x, torch.Generator().manual_seed(3))
+    elbo = model.elbo(x, torch.Generator().manual_seed(3))
+    assert torch.allclose(elbo, -(parts["reconstruction"] + parts["kl"]))
+    assert torch.allclose(elbo, model.log_prob(x, 1, torch.Generator().manual_seed(3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", BLOCKS_OF_PARTS)
+def test_importance_sampling_in_chunks_is_the_plain_estimate(block, monkeypatch):
+    model, x = initialized(block), color_images(3, SHAPE)
+    whole = model.code_lengths(x, 6, torch.Generator().manual_seed(0))
+    log_prob = model.log_prob(x, 6, torch.Generator().manual_seed(0)).double()
+    monkeypatch.setattr(model, "rows_at_once", 6)
+    with torch.no_grad():
+        chunks = torch.cat(list(model._portions(x, 6, torch.Generator().manual_seed(0))), 1)
+    assert all(torch.allclose(*parts, rtol=1e-5) for parts in zip(whole, chunks, strict=True))
+    weights = -(chunks[0] + chunks[1]).double()
+    assert torch.allclose(log_prob, weights.logsumexp(0) - math.log(6), rtol=1e-5)
+
+
+def test_posterior_and_prior_of_the_flow_agree_with_their_sum_of_terms():
+    """KL by one-sample terms of an AF prior: log q(z|x) − log p(z), p(z) by the change of variables."""
+    model, x = initialized(COLOR_VLAE), color_images(2, SHAPE)
+    z, terms = model.latent(x, torch.Generator().manual_seed(1))
+    mean, log_scale, _ = model.posterior.encode(x)
+    log_q = torch.distributions.Normal(mean, log_scale.exp()).log_prob(z).sum(1)
+    log_p = torch.distributions.Normal(0, 1).log_prob(model.prior.flow.inverse(z)).sum(1)
+    assert torch.allclose(terms.sum(1), log_q - log_p, atol=1e-2)
+    assert torch.allclose(model.prior.transform(model.prior.noise(z)), z, atol=1e-3)
+
+
+def test_the_unconditional_decoder_is_exact_and_needs_no_code():
+    model = initialized(COLOR_VLAE | {"posterior": "none", "prior": "none"})
+    x = color_images(3, SHAPE)
+    assert torch.equal(model.log_prob(x), model.elbo(x))
+    assert model.sample(2).shape == (2, *SHAPE)
+
+
+def test_networks_have_the_papers_blocks():
+    """2, 2 and 3 ResNet blocks; each pair becomes a DenseNet block of 3 steps, slightly wider than the ResNet."""
+    assert BLOCKS == (2, 2, 3)
+    assert [len(trunk("resnet", 96, count)[0]) for count in BLOCKS] == [2, 2, 3]
+    layers, width = trunk("densenet", 96, 3)
+    assert [type(layer).__name__ for layer in layers] == ["DenseBlock", "ResidualBlock"]
+    assert width == 99
+    assert DenseBlock(48).outputs == 51
+
+
+@pytest.mark.parametrize("network", ["resnet", "densenet"])
+def test_z_is_sixteen_maps_of_a_quarter_of_the_size(network):
+    block = ColorModelConfig(network, "gaussian", "af", "pixelcnnpp")
+    posterior = MapPosterior(3, network, 8, 12, block.latent_maps)
+    mean, log_scale, _ = posterior.encode(color_images(2, (3, 32, 32)))
+    assert mean.shape == log_scale.shape == (2, 1024)
+    assert MapGenerator(network, 8, 12, (16, 8, 8), 5)(mean).shape == (2, 5, 32, 32)
+
+
+def test_paper_sizes_are_the_defaults():
+    block = ColorModelConfig("resnet", "gaussian", "af", "pixelcnnpp")
+    assert (block.channels, block.inner_channels, block.latent_maps) == (48, 96, 16)
+    assert (block.flow_steps, block.flow_maps) == (6, (128, 128))
+    assert (block.blocks, block.filters, block.context) == (4, 64, "7x4")
+    assert block.objective == "soft_free_bits"
+
+
+def test_a_colour_block_is_checked():
+    with pytest.raises(ParamError, match="context"):
+        build_model(COLOR_VLAE | {"context": "4x4"})
+    with pytest.raises(ParamError, match="network"):
+        build_model(COLOR_VLAE | {"network": "vgg"})
