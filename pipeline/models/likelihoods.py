@@ -16,7 +16,7 @@ LEVELS = 256
 HALF = (LEVELS - 1) / 2
 """Levels 0 … 255 are −1 … 1 to a network: level / HALF − 1."""
 START_LOG_SCALE = -2.5
-"""What a log scale is where its parameter is 0: about 10 levels, since a small learning rate takes long to get there."""
+"""What a log scale is where its parameter is 0: about 10 levels. From 0 itself a small learning rate takes long."""
 SMALLEST_LOG_SCALE = -7.0
 """A component this narrow has all its mass in one level."""
 
