@@ -104,8 +104,8 @@ PUBLISHED = (
     "training batches. One that was not evaluated is there for its curve alone."
 )
 COMPUTE = (
-    "The second table is what a training took: minutes from start to end, validation included, and the training images"
-    " a second that this makes."
+    "The second table is what a training took: its minutes, validation included, and the training images a second that "
+    "this makes."
 )
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."
 DYNAMIC_SHEET = "Grey levels: pixels are drawn black or white anew at every visit in training."

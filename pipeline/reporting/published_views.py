@@ -69,4 +69,5 @@ def _test_cells(record: Record) -> list[str]:
 
 
 def _nats_and_bits(record: Record, whose: str, form: str) -> str:
-    return " = ".join(f"{number(record[f'{whose}_{unit}'], form)} {unit}" for unit in ("nats", "bits"))
+    values = {unit: record[f"{whose}_{unit}"] for unit in ("nats", "bits")}
+    return " = ".join(f"{number(value, form)} {unit}" for unit, value in values.items() if value is not None)

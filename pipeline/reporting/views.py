@@ -63,8 +63,8 @@ def paper_view(table: paper.Table, results: Sequence[Training]) -> View:
         rows.append((kind, _paper_cells(record, table)))
     present = {result.dataset for result in results}
     notes = [note for dataset, note in table.footnotes.items() if dataset in present]
-    published = [one for one in results if isinstance(one, Published) and one.dataset in table.datasets]
-    notes += [one.remark for one in published if one.note]
+    published = [one for one in results if isinstance(one, Published) and one.metrics]
+    notes += [one.remark for one in published if one.note and one.dataset in table.datasets]
     name = "Appendix D" if table.number == "D" else f"Table {table.number}"
     title = f"{name}: {table.title}, test NLL in {table.unit}"
     notes.insert(

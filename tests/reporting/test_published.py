@@ -90,6 +90,9 @@ def test_notes_stand_under_both_tables(make_published, tmp_path):
     assert note in results_view(published).notes
     assert note in paper_view(paper.STATIC_MNIST, published).notes
     assert note not in paper_view(paper.OMNIGLOT, published).notes
+    curve = make_published(tmp_path, "mnist_static", "af_vae", evaluated=False)
+    (curve / "notes.md").write_text("No row.")
+    assert "AF VAE on mnist_static: No row." not in paper_view(paper.STATIC_MNIST, [read_published(curve)]).notes
 
 
 def test_compute_is_images_a_second_of_the_whole_training(new_published):
@@ -141,7 +144,7 @@ def test_figures_of_the_text_stand_beside_the_published_ones(new_published):
     assert (train["paper_nats"], train["published_nats"]) == (-0.8, pytest.approx(87.5 - 80.1))
     cells = [cells for _, cells in text_view([prior, posterior]).rows]
     assert cells[1][2] == "not published"
-    assert cells[2][1:3] == ["−0.6 nats = −0.9 bits", "−0.50 nats = −0.72 bits"]
+    assert cells[2][1:3] == ["−0.6 nats", "−0.50 nats"]
 
 
 def test_likelihoods_at_different_k_are_not_subtracted(new_published):
