@@ -50,6 +50,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
     if faults:
         raise ParamError(f"{source} cannot be published: {'; '.join(faults)}")
     torch.set_num_threads(params.training.threads)
+    torch.backends.cudnn.allow_tf32 = False  # the rounding of the weights is to be measured, and no other
     device = torch.device(resolve_device(params.training.device))
     test = torch.from_numpy(dataset.test).float().to(device)
     with tempfile.TemporaryDirectory() as folder:

@@ -86,6 +86,7 @@ def test_metrics_have_the_shape_dvc_reads(report):
     assert set(metrics["mnist5k"]) == set(MODELS)
     vlae = metrics["mnist5k"]["vlae"]
     assert set(METRIC_KEYS) < set(vlae)
+    assert {type(value) for value in vlae.values()} == {int, float, bool}
     assert vlae["nll"] == 88.5
     assert vlae["nll_mean"] == np.mean([88.5, 90])
     assert vlae["nll_sd"] == pytest.approx(np.std([88.5, 90], ddof=1))

@@ -115,12 +115,13 @@ def test_what_differs_only_by_the_machine_is_published(repository):
 
 def test_the_code_of_an_earlier_commit_is_read_from_that_commit(repository, git):
     commit = git("rev-parse", "HEAD")
-    Path("pipeline/training/loop.py").write_text("# another\n")
-    Path("pipeline/models/__pycache__").mkdir()
-    Path("pipeline/models/__pycache__/loop.py").touch()
-    git("add", "-f", ".")
-    git("commit", "-q", "-m", "another")
-    assert code_sha256_at(commit) != code_sha256_at(git("rev-parse", "HEAD"))
+    for changed, name in ((False, "models/nested/file.py"), (False, "config.py"), (True, "training/loop.py")):
+        file = Path("pipeline") / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# another\n")
+        git("add", str(file))
+        git("commit", "-q", "-m", name)
+        assert (code_sha256_at(git("rev-parse", "HEAD")) != code_sha256_at(commit)) == changed
     assert read_published(publish_run()).config["commit"] == commit
 
 
