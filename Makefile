@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 # dvc.yaml starts the stages as `python -m stages.…`
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro paper context together bench test lint
+.PHONY: repro paper context together verify bench test lint
 
 # The rows of the paper's tables, and the curve over contexts.
 ROWS := vlae,vlae_untied,vlae_gaussian_prior,vlae_iaf_posterior
@@ -29,6 +29,9 @@ together: .venv/installed
 	$(BIN)/dvc repro preprocess
 	$(BIN)/dvc stage list --name-only | grep ^train- | xargs -P $(JOBS) -I{} \
 	  sh -c '$(BIN)/dvc --wait-for-lock repro -s {} || exit 1'
+
+verify: .venv/installed
+	$(BIN)/dvc repro published/dvc.yaml
 
 bench: .venv/installed
 	$(BIN)/python -m stages.bench

@@ -1,11 +1,14 @@
 """The stages of dvc.yaml as scripts, each run as `python -m stages.<name>`."""
 
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.data import DataError
 from pipeline.schema import ParamError
+
+PUBLISHED = Path("published")
 
 
 def run_stage(main: Callable[[], None]) -> None:
@@ -30,3 +33,17 @@ def _refuse(message: str) -> None:
 def run_folder(dataset: str, model: str, seed: int) -> Path:
     """Where a run is kept."""
     return Path("runs") / dataset / model / f"seed{seed}"
+
+
+def evaluated(published: Path) -> list[Path]:
+    """The folders of the published models that have been evaluated; ParamError if there are none."""
+    folders = sorted(path.parent for path in published.glob("*/*/metrics.json"))
+    if not folders:
+        raise ParamError(f"{published}/ holds no evaluated model; `python -m stages.publish` puts one there")
+    return folders
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the bytes of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

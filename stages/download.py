@@ -1,19 +1,22 @@
-"""Stage `download`: the raw files of every data set in params.yaml, verified, into data/raw/<data set>/."""
+"""Stage `download`: the raw files of every data set in params.yaml, verified, into data/raw/<data set>/.
 
-from pathlib import Path
+With --published those of published/ instead, into data/published/raw/ (published/dvc.yaml).
+"""
 
 from pipeline.config import load_params
 from pipeline.data import fetch, mirror_folder, register
 from stages import run_stage
+from stages.chosen_data import chosen_data
 
 
 def main() -> None:
     """Fetch what is not there yet."""
     params = load_params()
+    datasets, folder = chosen_data(params, "download")
     register(params.own_datasets)
     mirror = mirror_folder(params.data.mirror)
-    for dataset in params.datasets:
-        files = fetch(dataset, Path("data/raw"), mirror, params.data.timeout, params.data.retries)
+    for dataset in datasets:
+        files = fetch(dataset, folder / "raw", mirror, params.data.timeout, params.data.retries)
         print(f"{dataset}: {', '.join(file.name for file in files)}")
 
 

@@ -23,7 +23,7 @@ from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
 from pipeline.seeding import stream
-from stages import run_folder, run_stage
+from stages import file_sha256, run_folder, run_stage
 from stages.machine import resolve_device
 
 
@@ -58,6 +58,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     if dataset.kind == "color":
         metrics |= per_dimension(metrics, dataset.image_shape)
     metrics |= {"train_nll": float(on_train["nll"].mean()), "train_images": len(on_train)}
+    metrics["model_sha256"] = file_sha256(folder / "model.safetensors")
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):
         dimensions, numbers = describe_code(model, test, seed)

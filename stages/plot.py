@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline.config import load_params
 from pipeline.data.datasets import load_dataset
+from pipeline.reporting.published import collect_published
 from pipeline.reporting.report import write_report
-from pipeline.reporting.runs import collect_published, collect_runs
-from stages import run_stage
+from pipeline.reporting.runs import collect_runs
+from stages import PUBLISHED, run_stage
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     params = load_params()
     runs = collect_runs(Path("runs"), params.binary_datasets, params.evaluate_models, params.seeds)
     datasets = [load_dataset(Path(f"data/processed/{name}.npz")) for name in params.datasets]
-    write_report(params, runs, collect_published(Path("published")), datasets, Path("reports"))
+    write_report(params, runs, collect_published(PUBLISHED), datasets, Path("reports"))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ CLAIMS = (
 )
 TABLES = (
     "Every row of the paper. Its own models and ours stand out (bold in the Markdown, italic on the page); the "
-    "others are baselines that it quotes. Blue on the page: with a run of ours."
+    "others are baselines that it quotes. Blue on the page: with a figure of ours, published (a longer training on the "
+    "paper's data, kept under published/) or from this run."
 )
 DIFFERENCES = (
     "NLL of one model minus that of another that differs in what is named, over the same images, which takes out what "
@@ -98,8 +99,13 @@ BOUNDS = (
     "many groups of the same samples."
 )
 PUBLISHED = (
-    "Trainings longer than this run, kept under published/: validation images, averaged weights, one sample of z an "
-    "image. Dotted: training batches."
+    "Longer trainings than this run's, committed under published/ with weights and the NLL of every test image; `make "
+    "verify` evaluates them again. Curves: validation images, averaged weights, one sample of z an image; dotted: "
+    "training batches. One that was not evaluated is there for its curve alone."
+)
+COMPUTE = (
+    "The second table is what a training took: its minutes, validation included, and the training images a second that "
+    "this makes."
 )
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."
 DYNAMIC_SHEET = "Grey levels: pixels are drawn black or white anew at every visit in training."

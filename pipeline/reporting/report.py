@@ -22,7 +22,9 @@ from pipeline.data.datasets import Dataset
 from pipeline.evaluation.codecs import codec_curve
 from pipeline.reporting import charts, code_charts, panels, prose
 from pipeline.reporting.differences import difference_records
-from pipeline.reporting.runs import Published, Run, Training
+from pipeline.reporting.published import Published
+from pipeline.reporting.published_tables import published_records, text_records
+from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.sections import WALKED, sections
 from pipeline.reporting.tables import (
     bound_records,
@@ -49,7 +51,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     groups, longer = _by_dataset(runs), _by_dataset(published)
     write_metrics(runs, folder / "metrics.json")
-    write_tables(groups, folder / "tables")
+    write_tables(groups, published, folder / "tables")
     draw_panels(runs, datasets, folder / "figures")
     draw_charts(groups, longer, datasets, folder / "figures")
     content = {
@@ -71,15 +73,19 @@ def write_metrics(runs: Sequence[Run], path: Path) -> None:
     for run in runs:
         over_seeds = {key: value for record in seed_records([run]) for key, value in record.items()}
         over_seeds = {key: value for key, value in over_seeds.items() if key not in ("dataset", "model")}
-        nested.setdefault(run.dataset, {})[run.model] = run.metrics | over_seeds
+        numbers = {key: value for key, value in run.metrics.items() if not isinstance(value, str)}
+        nested.setdefault(run.dataset, {})[run.model] = numbers | over_seeds
     path.write_text(json.dumps(nested, indent=2) + "\n", encoding="utf-8")
 
 
-def write_tables(groups: dict[str, list[Run]], folder: Path) -> None:
+def write_tables(groups: dict[str, list[Run]], published: Sequence[Published], folder: Path) -> None:
     """One CSV for each table of the paper that is shown, and for each of ours."""
     runs = [run for group in groups.values() for run in group]
-    for table in shown_tables(runs):
-        write_csv(table_records(table, runs), folder / table_file(table))
+    results = [*published, *runs]
+    for table in shown_tables(results):
+        write_csv(table_records(table, results), folder / table_file(table))
+    write_csv(published_records(published), folder / "published.csv")
+    write_csv(text_records(published), folder / "text_figures.csv")
     for name, records in (
         ("code_length", code_length_records), ("information", information_records), ("bounds", bound_records),
         ("seeds", seed_records),

@@ -1,4 +1,4 @@
-"""What a report is made of: `runs/<dataset>/<model>/seed<n>/` of this run, and `published/<dataset>/<model>/`."""
+"""What a report is made of: trained models, and those of this run as they lie in `runs/<dataset>/<model>/seed<n>/`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ CONFIG_KEYS = (
     "parameters",
 )  # fmt: skip
 HISTORY_COLUMNS = ("step", "epoch", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight")
+MEND = "`dvc repro` trains and evaluates a run, `git restore` brings back what is published"
 _NAMES = {
     "vae": "VAE",
     "af_vae": "AF VAE",
@@ -53,12 +54,13 @@ class RunError(OSError):
 
 @dataclass(frozen=True)
 class Training:
-    """One trained model; `history` maps a column of history.csv to its values."""
+    """One trained model: `history` maps a column of history.csv to its values; `metrics` is empty before evaluation."""
 
     dataset: str
     model: str
     config: dict[str, Any]
     history: dict[str, np.ndarray]
+    metrics: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -113,7 +115,6 @@ class Run(Training):
     each image; `panels` holds uint8 images (N, C, H, W) in {0, 1}; `seeds` the metrics under each seed, this one first.
     """
 
-    metrics: dict[str, Any]
     per_image: dict[str, np.ndarray]
     per_image_train: dict[str, np.ndarray]
     dimensions: dict[str, np.ndarray]
@@ -127,64 +128,47 @@ def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str], see
     return [_read_seeds(root / dataset / model, seeds) for dataset in datasets for model in models]
 
 
-@dataclass(frozen=True)
-class Published(Training):
-    """A longer training, with the metrics on test images if it was evaluated."""
-
-    metrics: dict[str, Any] | None
-
-
-def collect_published(root: Path) -> list[Published]:
-    """Every `<dataset>/<model>/` under `root`, by name."""
-    found = []
-    for folder in sorted(path.parent for path in root.glob("*/*/config.json")):
-        training = read_training(folder, folder.parent.name, folder.name)
-        evaluated = (folder / "metrics.json").exists()
-        metrics = _read(folder, "metrics.json", METRIC_KEYS) if evaluated else None
-        found.append(Published(**vars(training), metrics=metrics))
-    return found
-
-
 def _read_seeds(folder: Path, seeds: tuple[int, ...]) -> Run:
     runs = [read_run(folder / f"seed{seed}", folder.parent.name, folder.name) for seed in seeds]
     first = runs[0]
     return Run(**{**vars(first), "seeds": tuple(run.metrics for run in runs)})
 
 
-def read_training(folder: Path, dataset: str, model: str) -> Training:
-    """Configuration and history in a folder; RunError names what is missing or damaged."""
-    config = _read(folder, "config.json", CONFIG_KEYS)
-    return Training(dataset, model, config, _read(folder, "history.csv", HISTORY_COLUMNS))
-
-
 def read_run(folder: Path, dataset: str, model: str) -> Run:
     """Everything in a folder; RunError names what is missing or damaged."""
-    training = read_training(folder, dataset, model)
-    metrics = _read(folder, "metrics.json", METRIC_KEYS)
-    per_image = _read(folder, "per_image.csv", ("nll", "kl"))
-    if len(per_image["nll"]) != metrics["images"] or np.isnan([*per_image.values()]).any():
-        raise RunError(f"run {folder}: per_image.csv is cut; delete the folder and run `dvc repro`")
+    config, metrics = read_file(folder, "config.json", CONFIG_KEYS), read_file(folder, "metrics.json", METRIC_KEYS)
     return Run(
-        **vars(training),
+        dataset,
+        model,
+        config=config,
+        history=read_file(folder, "history.csv", HISTORY_COLUMNS),
         metrics=metrics,
-        per_image=per_image,
-        per_image_train=_read(folder, "per_image_train.csv", ("nll",)),
-        dimensions=_read(folder, "dimensions.csv", ()),
-        panels=_read(folder, "panels.npz", ("samples",)),
+        per_image=read_per_image(folder, metrics, ("nll", "kl")),
+        per_image_train=read_file(folder, "per_image_train.csv", ("nll",)),
+        dimensions=read_file(folder, "dimensions.csv", ()),
+        panels=read_file(folder, "panels.npz", ("samples",)),
     )
 
 
-def _read(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
+def read_per_image(folder: Path, metrics: dict[str, Any], columns: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The columns of per_image.csv, nats of each image; RunError unless there is a row for each that was evaluated."""
+    per_image = read_file(folder, "per_image.csv", columns)
+    if len(per_image["nll"]) != metrics["images"] or np.isnan([*per_image.values()]).any():
+        raise RunError(f"run {folder}: per_image.csv is cut; delete it, then {MEND}")
+    return per_image
+
+
+def read_file(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
     """A file as a mapping that has `keys`."""
     try:
         content = _READERS[Path(file).suffix](folder / file)
     except FileNotFoundError as error:
-        raise RunError(f"run {folder}: {file} is missing; train and evaluate this model first (`dvc repro`)") from error
+        raise RunError(f"run {folder}: {file} is missing; {MEND}") from error
     except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"run {folder}: {file} is damaged ({error}); delete the folder and run `dvc repro`") from error
+        raise RunError(f"run {folder}: {file} is damaged ({error}); delete it, then {MEND}") from error
     missing = [key for key in keys if key not in content]
     if missing:
-        raise RunError(f"run {folder}: {file} lacks {', '.join(missing)}; delete the folder and run `dvc repro`")
+        raise RunError(f"run {folder}: {file} lacks {', '.join(missing)}; delete it, then {MEND}")
     return content
 
 

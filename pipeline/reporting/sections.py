@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
-from pipeline.reporting.runs import Published, Run
+from pipeline.reporting.claims import STATIC_MNIST
+from pipeline.reporting.published import Published
+from pipeline.reporting.published_views import compute_view, results_view, text_view
+from pipeline.reporting.runs import Run
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
     View,
@@ -17,7 +20,6 @@ from pipeline.reporting.views import (
     differences_view,
     information_view,
     paper_view,
-    published_view,
     seeds_view,
 )
 
@@ -57,9 +59,10 @@ class Section:
 def sections(
     groups: dict[str, list[Run]], published: dict[str, list[Published]], datasets: Sequence[Dataset]
 ) -> list[Section]:
-    """Every section that has something to show; runs and longer trainings by data set."""
+    """Every section that has something to show; this run's and what is published, by data set."""
     runs = [run for group in groups.values() for run in group]
-    tables = [paper_view(table, runs) for table in shown_tables(runs)]
+    results = [*(training for group in published.values() for training in group), *runs]
+    tables = [paper_view(table, results) for table in shown_tables(results)]
     found = [
         Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS], _each(groups, [], claims_view)),
         Section("tables", "The paper's tables", "Tables", [prose.TABLES],
@@ -80,7 +83,7 @@ def sections(
                 _each(groups, [("bounds", "")], bounds_view)),
         Section("curves", "Learning curves", "Learning curves", [prose.CURVES],
                 _each(groups, [("learning-curves", "")])),
-        Section("published", "Longer trainings", "Longer trainings", [prose.PUBLISHED], _published(published)),
+        Section("published", "Published results", "Published", [prose.PUBLISHED, prose.COMPUTE], _published(published)),
         Section("data", "Data", "Data", [prose.SHEET], [_data_part(dataset) for dataset in datasets]),
     ]  # fmt: skip
     return [section for section in found if section.parts]
@@ -124,10 +127,13 @@ def _walks(groups: dict[str, list[Run]]) -> list[Part]:
 
 
 def _published(published: dict[str, list[Published]]) -> list[Part]:
-    return [
-        Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)], [published_view(trainings)])
+    parts = [
+        Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)],
+             [results_view(trainings), compute_view(trainings)])
         for name, trainings in published.items()
-    ]
+    ]  # fmt: skip
+    text = text_view(published.get(STATIC_MNIST, []))
+    return [*parts, Part("Figures in the paper's text, statically binarized MNIST", [], [text])] if text.rows else parts
 
 
 def _data_part(dataset: Dataset) -> Part:

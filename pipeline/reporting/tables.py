@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import paper
-from pipeline.reporting.runs import Run
+from pipeline.reporting.published import Published
+from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.verdicts import compare
 from pipeline.units import nats_to_bits
 
@@ -18,17 +19,18 @@ Record = dict[str, Any]
 ALWAYS_SHOWN = ("1", "2", "3", "4", "D")
 
 
-def shown_tables(runs: Sequence[Run]) -> list[paper.Table]:
-    """The tables of binary images, and those for which a run has both the data set and one of the models."""
-    return [table for table in paper.TABLES if table.number in ALWAYS_SHOWN or _has_counterpart(table, runs)]
+def shown_tables(results: Sequence[Training]) -> list[paper.Table]:
+    """The tables of binary images, and those for which one of ours has both data set and model."""
+    return [table for table in paper.TABLES if table.number in ALWAYS_SHOWN or _has_counterpart(table, results)]
 
 
-def table_records(table: paper.Table, runs: Sequence[Run]) -> list[Record]:
-    """Every row of the paper's table, once for each run of ours beside it, then our models it has no row for.
+def table_records(table: paper.Table, results: Sequence[Training]) -> list[Record]:
+    """Every row of the paper's table, once for each result of ours beside it, then our models it has no row for.
 
-    A row without a run has None in our columns; `kind` is "quoted", "own" (the paper's model) or "ours".
+    A row without one has None in our columns; `kind` is "quoted", "own" (the paper's model) or "ours". Results that
+    were not evaluated are left out.
     """
-    comparable = [run for run in runs if run.dataset in table.datasets + table.stand_ins]
+    comparable = [run for run in results if run.metrics and run.dataset in table.datasets + table.stand_ins]
     records = []
     for row in table.rows:
         matching = [run for run in comparable if run.model in row.models]
@@ -114,7 +116,7 @@ def write_csv(records: Sequence[Record], path: Path) -> None:
             writer.writerow({key: _cell(value) for key, value in record.items()})
 
 
-def _record(table: paper.Table, row: paper.Row | None, run: Run | None) -> Record:
+def _record(table: paper.Table, row: paper.Row | None, run: Training | None) -> Record:
     """One line of a table: what the paper says if it has the row, what we measured if there is a run."""
     unit = table.unit.split()[0].replace("/", "_per_")
     record: Record = {
@@ -122,7 +124,7 @@ def _record(table: paper.Table, row: paper.Row | None, run: Run | None) -> Recor
         "kind": ("own" if row.own else "quoted") if row else "ours",
         f"paper_{unit}": row.value if row else None,
         "paper_bound": "<" if row and row.bound else "",
-        **dict.fromkeys(("ours", "ci_low", "ci_high", "difference", "verdict", "dataset", "model")),
+        **dict.fromkeys(("ours", "ci_low", "ci_high", "difference", "verdict", "source", "dataset", "model")),
         **dict.fromkeys(("K", "images", "seed", "steps", "epochs")),
     }
     if table.has_kl:
@@ -133,7 +135,7 @@ def _record(table: paper.Table, row: paper.Row | None, run: Run | None) -> Recor
     return record | (_measured(table, row, run) if run else {"verdict": "no run"})
 
 
-def _measured(table: paper.Table, row: paper.Row | None, run: Run) -> Record:
+def _measured(table: paper.Table, row: paper.Row | None, run: Training) -> Record:
     comparison = compare(run, row, table)
     return {
         "ours": comparison.ours,
@@ -141,6 +143,7 @@ def _measured(table: paper.Table, row: paper.Row | None, run: Run) -> Record:
         "ci_high": comparison.high,
         "difference": comparison.difference,
         "verdict": comparison.verdict,
+        "source": "published" if isinstance(run, Published) else "this run",
         "dataset": run.dataset,
         "model": run.model,
         "K": run.metrics["importance_samples"],
@@ -151,9 +154,9 @@ def _measured(table: paper.Table, row: paper.Row | None, run: Run) -> Record:
     }
 
 
-def _has_counterpart(table: paper.Table, runs: Sequence[Run]) -> bool:
+def _has_counterpart(table: paper.Table, results: Sequence[Training]) -> bool:
     models = {model for row in table.rows for model in row.models}
-    return any(run.dataset in table.datasets and run.model in models for run in runs)
+    return any(run.metrics and run.dataset in table.datasets and run.model in models for run in results)
 
 
 def _cell(value: Any) -> Any:

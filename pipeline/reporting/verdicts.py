@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline import paper
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Training
 from pipeline.units import bits_per_dim
 
 OTHER_DATA = "not the paper's data set"
@@ -23,14 +23,14 @@ class Comparison:
     verdict: str
 
 
-def in_unit(nats: float, run: Run, unit: paper.Unit) -> float:
+def in_unit(nats: float, run: Training, unit: paper.Unit) -> float:
     """Nats per image in the unit of a table."""
     if unit == "nats per image":
         return nats
     return bits_per_dim(nats, run.config["image_shape"])
 
 
-def compare(run: Run, row: paper.Row | None, table: paper.Table) -> Comparison:
+def compare(run: Training, row: paper.Row | None, table: paper.Table) -> Comparison:
     """The run against one row; no verdict where its data are not the table's, or there is no such row."""
     ours, low, high = (in_unit(run.metrics[key], run, table.unit) for key in ("nll", "nll_low", "nll_high"))
     difference = ours - row.value if row else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline import paper
 from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.differences import difference_records
-from pipeline.reporting.runs import Published, Run
+from pipeline.reporting.published import Published
+from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import (
     Record,
     bound_records,
@@ -44,25 +44,27 @@ def claims_view(runs: Sequence[Run]) -> View:
     return View("", ("claim", "measured", "verdict", "evidence"), rows)
 
 
-def paper_view(table: paper.Table, runs: Sequence[Run]) -> View:
-    """A table of the paper with our runs beside it."""
+def paper_view(table: paper.Table, results: Sequence[Training]) -> View:
+    """A table of the paper with ours beside it, published and of this run; the publisher's notes below."""
     best = {row.label for row in table.rows if row.best}
     groups = {row.label: row.group for row in table.rows}
-    header: tuple[str, ...] = ("model", "paper", "ours", "95 % interval", "difference", "verdict", "our run")
+    header: tuple[str, ...] = ("model", "paper", "ours", "95 % interval", "difference", "verdict", "from", "our run")
     if table.has_kl:
         header = (*header, "KL, paper", "KL, ours")
     rows: list[tuple[str, list[str]]] = []
     group = ""
-    for record in table_records(table, runs):
+    for record in table_records(table, results):
         if groups.get(record["row"], "") not in ("", group):
             group = groups[record["row"]]
             rows.append(("group", [group] + [""] * (len(header) - 1)))
         kind = f"{record['kind']} best" if record["row"] in best else record["kind"]
         if record["ours"] is not None:
-            kind += " run"
+            kind += f" {record['source'].split()[-1]}"
         rows.append((kind, _paper_cells(record, table)))
-    present = {run.dataset for run in runs}
+    present = {result.dataset for result in results}
     notes = [note for dataset, note in table.footnotes.items() if dataset in present]
+    published = [one for one in results if isinstance(one, Published) and one.metrics]
+    notes += [one.remark for one in published if one.note and one.dataset in table.datasets]
     name = "Appendix D" if table.number == "D" else f"Table {table.number}"
     title = f"{name}: {table.title}, test NLL in {table.unit}"
     notes.insert(
@@ -112,14 +114,14 @@ def information_view(runs: Sequence[Run]) -> View:
     for record in information_records(runs):
         cells = [
             names[record["model"]],
-            _number(record["context_pixels"], "d"),
-            _number(record["kl_nats"]),
-            _number(record["kl_bits"]),
-            _number(record["information_nats"]),
-            _number(record["active_units"], "d"),
+            number(record["context_pixels"], "d"),
+            number(record["kl_nats"]),
+            number(record["kl_bits"]),
+            number(record["information_nats"]),
+            number(record["active_units"], "d"),
             _interval(record, "kept_coarse"),
             _interval(record, "kept_fine"),
-            _number(record["probe_z"], ".1%"),
+            number(record["probe_z"], ".1%"),
         ]
         rows.append(("", cells))
         if record["probe_z"] is not None:
@@ -148,7 +150,7 @@ def differences_view(runs: Sequence[Run]) -> View:
     header = ("difference of NLL, nats", "test", "paper, test", "training", "paper, training", "paper's data set")
     rows = []
     for record in difference_records(runs):
-        said = [_number(record[f"paper_{split}"], "+.2f") for split in ("test", "train")]
+        said = [number(record[f"paper_{split}"], "+.2f") for split in ("test", "train")]
         measured = [_interval(record, f"{split}", f"{split}_nll", "+.2f") for split in ("test", "train")]
         cells = [record["difference"], measured[0], said[0], measured[1], said[1], record["paper_dataset"]]
         rows.append(("", cells))
@@ -163,42 +165,6 @@ def seeds_view(runs: Sequence[Run]) -> View:
         for record in seed_records(runs)
     ]  # fmt: skip
     return View("", ("model", "seeds", "NLL, nats: mean ± s.d.", "KL, nats: mean ± s.d."), rows, "tables/seeds.csv")
-
-
-def published_view(trainings: Sequence[Published]) -> View:
-    """Longer trainings: the last point of their learning curves, and the test NLL of those that were evaluated."""
-    header = (
-        "data set",
-        "model",
-        "made of",
-        "epochs",
-        "valid. −ELBO, nats",
-        "valid. KL, nats",
-        "test NLL, nats",
-        "95 % interval",
-        "K",
-        "test images",
-        "seed",
-        "device",
-        "minutes",
-    )
-    rows = []
-    for training in trainings:
-        last = {column: values[-1] for column, values in training.history.items()}
-        config = training.config
-        cells = [training.dataset, training.name, training.parts, f"{last['epoch']:.1f}", f"{-last['valid_elbo']:.2f}"]
-        cells += [f"{last['valid_kl']:.2f}", *_test_cells(training.metrics)]
-        cells += [str(config["seed"]), config["device"], f"{config['train_minutes']:.0f}"]
-        rows.append(("", cells))
-    return View("", header, rows)
-
-
-def _test_cells(metrics: dict[str, Any] | None) -> list[str]:
-    if metrics is None:
-        return ["not evaluated", "", "", ""]
-    samples = "exact" if metrics["exact"] else f"{metrics['importance_samples']:,}"
-    interval = f"{metrics['nll_low']:.2f} to {metrics['nll_high']:.2f}"
-    return [f"{metrics['nll']:.2f}", interval, samples, f"{metrics['images']:,}"]
 
 
 def models_view(runs: Sequence[Run]) -> View:
@@ -218,7 +184,7 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
     value = record[unit]
     cells = [record["row"], "" if value is None else f"{record['paper_bound']} {value:.2f}".strip()]
     if record["ours"] is None:
-        cells += ["", "", "", "", ""]
+        cells += [""] * 6
     else:
         difference = record["difference"]
         exact = f"K = {record['K']}" if record["K"] else "exact"
@@ -227,6 +193,7 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
             f"{record['ci_low']:.2f} to {record['ci_high']:.2f}",
             "" if difference is None else f"{difference:+.2f}".replace("-", "−"),
             record["verdict"],
+            record["source"],
             f"{record['dataset']}, {record['images']:,} images, {exact}, seed {record['seed']}, "
             f"{record['steps']:,} steps ({record['epochs']:.1f} epochs)",
         ]
@@ -235,7 +202,8 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
     return cells
 
 
-def _number(value: float | None, form: str = ".2f") -> str:
+def number(value: float | None, form: str = ".2f") -> str:
+    """With a minus sign as in print; empty for None."""
     return "" if value is None else format(value, form).replace("-", "−")
 
 
@@ -244,5 +212,5 @@ def _interval(record: Record, stem: str, key: str = "", form: str = ".2f") -> st
     value = record[key or stem]
     if value is None:
         return ""
-    low, high = (_number(record[f"{stem}_{end}"], form) for end in ("low", "high"))
-    return f"{_number(value, form)} [{low}, {high}]"
+    low, high = (number(record[f"{stem}_{end}"], form) for end in ("low", "high"))
+    return f"{number(value, form)} [{low}, {high}]"

@@ -71,7 +71,7 @@ def write_run(digits, params):
         folder.mkdir(parents=True)
         nll, kl = NUMBERS.get(model, OTHERS)
         latent = config["model_config"]["posterior"] != "none"
-        values = _metrics(nll, kl, seed, config["model_config"]["posterior"]) | metrics
+        values = _metrics(nll, kl, seed, config["model_config"]["posterior"]) | {"model_sha256": "ef" * 32} | metrics
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "metrics.json").write_text(json.dumps(values))
         _write_csv(folder / "history.csv", _history(-values["elbo"], kl))
@@ -106,17 +106,23 @@ def new_run(make_run):
 
 @pytest.fixture(scope="session")
 def make_published(params):
-    """Write one longer training under a root and return its folder; `vlae` has been evaluated."""
+    """Write one published training under a root and return its folder; keywords replace metrics."""
 
-    def write(root: Path, dataset: str = "omniglot", model: str = "vlae") -> Path:
+    def write(
+        root: Path, dataset: str = "omniglot", model: str = "vlae", evaluated: bool = True, **metrics: float
+    ) -> Path:
         folder = root / dataset / model
         folder.mkdir(parents=True)
-        config = _config(params, dataset, model, 0, "paper") | {"train_minutes": 41.7, "device": "NVIDIA H200"}
+        config = _config(params, dataset, model, 0, "paper")
+        config |= {"train_minutes": 41.7, "device": "cuda", "processor": "NVIDIA H200", "stored_precision": "float16"}
+        config |= {"commit": "c0ffee" * 6 + "c0ff", "code_sha256": "cd" * 32}
         (folder / "config.json").write_text(json.dumps(config))
         nll, kl = NUMBERS.get(model, OTHERS)
         _write_csv(folder / "history.csv", _history(nll, kl))
-        if model == "vlae":
-            (folder / "metrics.json").write_text(json.dumps(_metrics(nll, kl, 0, "gaussian")))
+        if evaluated:
+            posterior = config["model_config"]["posterior"]
+            (folder / "metrics.json").write_text(json.dumps(_metrics(nll, kl, 0, posterior) | metrics))
+            _write_csv(folder / "per_image.csv", {"nll": _per_image(nll, kl, posterior != "none")["nll"]})
         return folder
 
     return write
@@ -127,7 +133,7 @@ def _config(params, dataset: str, model: str, seed: int, scale: str) -> dict:
         "dataset": dataset, "model": model, "model_config": dataclasses.asdict(params.models[model]),
         "image_shape": [1, 28, 28], "data_sha256": "ab" * 32, "scale": scale, "seed": seed,
         "training": dataclasses.asdict(params.training), "precision": "bfloat16", "device": "cpu",
-        "steps_planned": 1200, "steps": 1200, "epochs": 38.4, "parameters": 2_345_678,
+        "batch_size": 64, "steps_planned": 1200, "steps": 1200, "epochs": 38.4, "parameters": 2_345_678,
     }  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 
 from pipeline.reporting import panels, prose
 from pipeline.reporting.claims import judge_claims
+from pipeline.reporting.published import collect_published
 from pipeline.reporting.report import write_report
-from pipeline.reporting.runs import METRIC_KEYS, collect_published, collect_runs
+from pipeline.reporting.runs import METRIC_KEYS, collect_runs
 
 MODELS = ("vae", "af_vae", "pixelcnn", "vlae", "vlae_full_context", "context_4x2")
 CHARTS = ("learning-curves", "code-length", "kl-spectrum", "context", "kept", "bounds", "rate-distortion")
@@ -37,8 +38,10 @@ def runs(write_run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def published(make_published, tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
-    for model in ("vlae", "pixelcnn"):
-        make_published(root, model=model)
+    make_published(root)
+    make_published(root, model="pixelcnn", evaluated=False)
+    for model in ("vlae", "vlae_iaf_posterior"):
+        (make_published(root, "mnist_static", model) / "notes.md").write_text(f"About {model}.\n")
     return collect_published(root)
 
 
@@ -64,9 +67,10 @@ def test_every_figure_and_table_is_there(report):
     pictures |= {f"mnist5k-{model}-reconstructions" for model in MODELS if model != "pixelcnn"}
     pictures |= {f"mnist5k-{chart}" for chart in CHARTS} | {"data-mnist5k", "data-photos"}
     pictures |= {"mnist5k-vlae-interpolations", "mnist5k-vlae-traversals", "published-omniglot-learning-curves"}
+    pictures |= {"published-mnist_static-learning-curves"}
     assert {path.name for path in (report / "figures").iterdir()} == {f"{stem}.png" for stem in pictures}
     tables = {f"table{number}" for number in "1234d"} | {"codecs-mnist5k"}
-    tables |= {"code_length", "information", "bounds", "seeds", "differences"}
+    tables |= {"code_length", "information", "bounds", "seeds", "differences", "published", "text_figures"}
     assert {path.name for path in (report / "tables").iterdir()} == {f"{stem}.csv" for stem in tables}
 
 
@@ -82,6 +86,7 @@ def test_metrics_have_the_shape_dvc_reads(report):
     assert set(metrics["mnist5k"]) == set(MODELS)
     vlae = metrics["mnist5k"]["vlae"]
     assert set(METRIC_KEYS) < set(vlae)
+    assert {type(value) for value in vlae.values()} == {int, float, bool}
     assert vlae["nll"] == 88.5
     assert vlae["nll_mean"] == np.mean([88.5, 90])
     assert vlae["nll_sd"] == pytest.approx(np.std([88.5, 90], ddof=1))
@@ -143,17 +148,32 @@ def test_it_says_that_mnist5k_is_not_the_papers_data(report, page):
     assert "reproduced within" not in text
 
 
-def test_longer_trainings_have_a_section(report, published):
+def test_published_results_have_a_section(report):
     page = (report / "index.html").read_text()
     (section,) = re.findall(r'<section id="published">.*?</section>', page, flags=re.DOTALL)
-    assert section.count('<td class="short">38.4</td>') == section.count("NVIDIA H200") == 2
-    assert section.count("<img") == 1
-    section = (report / "report.md").read_text().split("\n## Longer trainings\n")[1].split("\n## ")[0]
-    assert section.count("| 38.4 |") == section.count("NVIDIA H200") == 2
-    assert section.count("(figures/published-omniglot-learning-curves.png)") == 1
-    (nll,) = re.findall(r"\| (\d+\.\d\d) \| \d+\.\d\d to \d+\.\d\d \| 64 \|", section)
-    assert float(nll) == published[-1].metrics["nll"]
+    assert section.count("NVIDIA H200") == 4
+    assert section.count("<img") == 2
+    section = (report / "report.md").read_text().split("\n## Published results\n")[1].split("\n## ")[0]
+    assert section.count("NVIDIA H200") == 4
+    for dataset in ("omniglot", "mnist_static"):
+        assert section.count(f"(figures/published-{dataset}-learning-curves.png)") == 1
     assert section.count("| not evaluated |") == 1
+    assert "| KL of VLAE | 13.3 nats = 19.2 bits | 11.60 nats = 16.74 bits |" in section
+    assert "VLAE on mnist_static: About vlae." in section
+
+
+def test_published_rows_stand_in_the_papers_tables(report):
+    text = (report / "report.md").read_text()
+    table = text.split("\n### Table 1: ")[1].split("\n### ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| **VLAE** |")]
+    assert [(row[5], row[6]) for row in rows] == [
+        ("worse by 7.37 to 11.67", "published"), ("not the paper's data set", "this run"),
+    ]  # fmt: skip
+    assert rows[0][7].startswith("mnist_static, 100 images, K = 64, seed 0, 1,200 steps (38.4 epochs)")
+    assert "VLAE, IAF posterior on mnist_static: About vlae_iaf_posterior." in table
+    assert 'class="own best published"' in (report / "index.html").read_text()
+    with (report / "tables" / "table1.csv").open(newline="") as file:
+        assert {row["source"] for row in csv.DictReader(file)} == {"", "published", "this run"}
 
 
 def test_provenance_names_every_data_set_by_its_hash(report):
@@ -175,7 +195,7 @@ def test_a_smoke_run_says_that_it_shows_nothing(new_run, params, datasets, tmp_p
     for page in PAGES:
         text = (tmp_path / page).read_text()
         assert "nothing about the models" in text
-        assert "Longer trainings" not in text
+        assert "Published results" not in text
     assert "nll_mean" not in (tmp_path / "metrics.json").read_text()
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, Training, collect_published, collect_runs, read_run
+from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, Training, collect_runs, read_run
 
 FILES = (
     "config.json", "metrics.json", "history.csv", "per_image.csv", "per_image_train.csv", "dimensions.csv",
@@ -37,14 +37,6 @@ def test_runs_come_by_data_set_then_model_with_every_seed(make_run, tmp_path):
     for run in runs:
         assert run.metrics["nll"] == run.seeds[0]["nll"] == 93
         assert [metrics["nll"] for metrics in run.seeds] == [93, 91]
-
-
-def test_published_trainings_are_found_by_name(make_published, tmp_path):
-    assert collect_published(tmp_path / "published") == []
-    for dataset, model in (("omniglot", "vlae"), ("mnist5k", "vae"), ("omniglot", "pixelcnn")):
-        make_published(tmp_path / "published", dataset, model)
-    found = [(training.dataset, training.model) for training in collect_published(tmp_path / "published")]
-    assert found == [("mnist5k", "vae"), ("omniglot", "pixelcnn"), ("omniglot", "vlae")]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +83,7 @@ def test_block_averages_are_no_pixels(params):
 
 def _training(block, side: int) -> Training:
     config = {"model_config": dataclasses.asdict(block), "image_shape": [1, side, side]}
-    return Training("mnist5k", "model", config, {})
+    return Training("mnist5k", "model", config, {}, {})
 
 
 def _pixels_with_gradient(block, side: int, at: int) -> int:

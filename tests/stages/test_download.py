@@ -15,7 +15,7 @@ PARAMS = (ROOT / "params.yaml").read_text()
 def run(tmp_path):
     """Run a stage in an empty folder with a changed params.yaml."""
 
-    def call(stage: str, change: tuple[str, str] = ("", "")) -> subprocess.CompletedProcess[str]:
+    def call(stage: str, change: tuple[str, str] = ("", ""), *arguments: str) -> subprocess.CompletedProcess[str]:
         assert change[0] in PARAMS
         text = PARAMS.replace(*change, 1).replace("retries: 2", "retries: 0")
         (tmp_path / "params.yaml").write_text(text)
@@ -25,7 +25,7 @@ def run(tmp_path):
             "http_proxy": "http://127.0.0.1:9",  # a port that refuses: no network
             "https_proxy": "http://127.0.0.1:9",
         }
-        command = [sys.executable, "-m", f"stages.{stage}"]
+        command = [sys.executable, "-m", f"stages.{stage}", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
     return call
@@ -68,6 +68,36 @@ def test_offline_message(run):
     ):
         assert part in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def publish(folder: Path, dataset: str, model: str = "vlae") -> None:
+    """As much of a published model as these stages look at."""
+    (folder / "published" / dataset / model).mkdir(parents=True)
+    (folder / "published" / dataset / model / "metrics.json").touch()
+
+
+def test_the_published_data_sets_have_their_own_place(run, tmp_path):
+    publish(tmp_path, "mnist5k", "vlae")
+    publish(tmp_path, "mnist5k", "vae")
+    (tmp_path / "published" / "mnist_static" / "curve_only").mkdir(parents=True)
+    for stage in ("download", "preprocess"):
+        result = run(stage, ("", ""), "--published")
+        assert (result.returncode, result.stderr) == (0, "")
+    places = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "data").glob("*/*/*"))
+    assert places == ["data/published/processed/mnist5k.npz", "data/published/raw/mnist5k"]
+
+
+def test_offline_message_for_published_data(run, tmp_path):
+    publish(tmp_path, "mnist_static")
+    result = run("download", ("", ""), "--published")
+    assert result.returncode == 1
+    assert "error: mnist_static: binarized_mnist_train.amat could not be fetched" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_published_is_said(run):
+    result = run("download", ("", ""), "--published")
+    assert (result.returncode, result.stderr.startswith("error: published/ holds no evaluated model")) == (1, True)
 
 
 @pytest.mark.parametrize("stage", ["download", "preprocess"])

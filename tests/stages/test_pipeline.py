@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,7 @@ def test_every_run_and_the_report_are_there(clone):
     for model in MODELS:
         own = json.loads((clone.folder / f"runs/mnist5k/{model}/seed0/metrics.json").read_text())
         assert set(own) >= KEYS
+        del own["model_sha256"]
         assert own == metrics["mnist5k"][model]
     assert (clone.folder / "reports/index.html").stat().st_size < 4e6
     assert (clone.folder / "reports/figures/mnist5k-vlae-reconstructions.png").is_file()
@@ -158,3 +160,21 @@ def test_a_wrong_parameter_is_refused_before_any_work(clone):
     clone.run("dvc", "checkout", "-q")
     assert clone.weights("vlae") == before
     assert yaml.safe_load((clone.folder / "params.yaml").read_text())["models"]["vlae"]["latent_dim"] == 64
+
+
+def test_a_run_is_published_and_verified_without_disturbing_the_main_pipeline(clone):
+    clone.run("git", "rm", "-rq", "published/mnist_static")
+    params, arguments = clone.folder / "params.yaml", ("--dataset", "mnist5k", "--model", "vae")
+    text = params.read_text()
+    params.write_text(text.replace("test_images: 32", "test_images: null"))
+    clone.run("python", "-m", "stages.evaluate", *arguments)
+    params.write_text(text)
+    clone.run("python", "-m", "stages.publish", *arguments)
+    clone.run("dvc", "checkout", "-q", "--force")
+    again = clone.run("dvc", "repro")
+    assert [line for line in again.splitlines() if line.startswith("Running stage")] == ["Running stage 'plot':"]
+    assert re.search(r"^mnist5k/vae .* 500 +4 ", clone.run("dvc", "repro", "published/dvc.yaml"), flags=re.MULTILINE)
+    assert "up to date" in clone.run("dvc", "repro")
+    metrics = clone.folder / "published/mnist5k/vae/metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"nll": 1.0}))
+    assert "published/mnist5k/vae: 1.000 is not the mean" in clone.run("dvc", "repro", "published/dvc.yaml", status=255)

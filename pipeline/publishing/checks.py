@@ -1,0 +1,90 @@
+"""What a run must be for its numbers to be published: of the current params and data, evaluated whole.
+
+Each function returns what is wrong, a phrase each; none if nothing is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.config import Params
+from pipeline.data.datasets import Dataset
+from pipeline.reporting.runs import Run
+from pipeline.training.batches import Batches
+
+OF_THE_MACHINE = ("precision", "device", "threads")
+"""Training settings that may differ from params.yaml: they say what computed, and are recorded."""
+ROUNDING = 1e-3
+"""Nats: per_image.csv has 5 decimals."""
+
+
+def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
+    """What config.json says otherwise than params.yaml and the prepared data; ParamError if there is no such model."""
+    block, scale = params.model(run.model), params.scales.get(run.config["scale"])
+    if scale is None:
+        return [f"scale is {run.config['scale']!r}, and params.yaml has only {', '.join(params.scales)}"]
+    training = {key: value for key, value in dataclasses.asdict(params.training).items() if key not in OF_THE_MACHINE}
+    images = torch.from_numpy(dataset.training_images(params.training.images))
+    per_epoch = Batches(images, dataset.dynamic, scale.batch_size, seed=0).per_epoch
+    wanted = {
+        "dataset": dataset.name,
+        "model": run.model,
+        "data_sha256": dataset.sha256(),
+        "batch_size": scale.batch_size,
+        "validate_every": scale.validate_every,
+        "validate_images": scale.validate_images,
+        "steps_planned": scale.planned_steps(block.stage, per_epoch),
+        "model_config": dataclasses.asdict(block),
+        "training": training,
+    }
+    found = {key: run.config.get(key) for key in wanted}
+    found["training"] = {key: value for key, value in (found["training"] or {}).items() if key not in OF_THE_MACHINE}
+    return _differences(found, json.loads(json.dumps(wanted)))
+
+
+def history_faults(run: Run) -> list[str]:
+    """Whether history.csv has its row at every validation of the steps that were made, and the rows are whole."""
+    steps, every = run.config["steps"], run.config["validate_every"]
+    expected = [*range(every, steps + 1, every)]
+    if steps == run.config["steps_planned"] and steps % every:
+        expected.append(steps)
+    whole = run.history["step"].tolist() == expected and not np.isnan([*run.history.values()]).any()
+    return [] if whole else ["history.csv is cut, or of another training"]
+
+
+def metrics_faults(run: Run, model_sha256: str, test_images: int) -> list[str]:
+    """Why metrics.json is not the evaluation of these weights on the whole test set."""
+    faults = []
+    if run.metrics.get("model_sha256") != model_sha256:
+        faults.append("metrics.json is of other weights than model.safetensors; evaluate them (stages.evaluate)")
+    if run.metrics["images"] != test_images:
+        faults.append(f"evaluated on {run.metrics['images']:,} of {test_images:,} test images")
+    if abs(run.metrics["nll"] - run.per_image["nll"].mean()) > ROUNDING:
+        faults.append("metrics.json and per_image.csv are of different evaluations")
+    return faults
+
+
+def code_faults(provenance: dict[str, Any], committed_sha256: str | None) -> list[str]:
+    """Whether the training code was that of the recorded commit; `committed_sha256` is None if there is none."""
+    commit = provenance["commit"]
+    if commit is None:
+        return ["trained outside a repository: no commit is known"]
+    if committed_sha256 is None:
+        return [f"commit {commit} is not in the history of this checkout"]
+    if committed_sha256 != provenance["code_sha256"]:
+        return [f"trained with code that differs from commit {commit[:7]}: edits were not committed"]
+    return []
+
+
+def _differences(found: Any, wanted: Any, key: str = "") -> list[str]:
+    """`found` beside `wanted`, both JSON, key by key."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        names = dict.fromkeys([*wanted, *found])
+        nested = (_differences(found.get(name), wanted.get(name), f"{key}.{name}" if key else name) for name in names)
+        return [fault for faults in nested for fault in faults]
+    return [] if found == wanted else [f"{key} is {found!r}, not {wanted!r}"]

@@ -1,0 +1,79 @@
+"""Whether a published NLL is what a fresh evaluation of the published weights gives, with fewer images and samples.
+
+The same images are compared at the same K, so that what is hard for any model, and what fewer samples cost, drops out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.bootstrap import Interval, bootstrap
+
+IMAGES = 2000
+"""Test images that are evaluated again: with K = 64 about half a minute a VLAE on two cores."""
+SAMPLES = 64
+"""K of the fresh evaluation, where the published one is larger."""
+NOISE_SEED = -1
+"""Of the fresh evaluation; runs have seeds from 0 on, so that no published evaluation has seen this noise."""
+CHOICE_SEED = 2017
+CONFIDENCE = 0.99
+TOLERANCE = 0.01
+"""Nats that the mean difference may be off beyond its interval: 0.005 for weights stored in float16, 0.0005 for
+3 decimals an image, and the rest for float32 sums in another order on another processor."""
+ROUNDING = 0.001
+"""Nats an image of an exact NLL: 0.0005 for 3 decimals, and as much for float32 sums in another order, which move the
+Unconditional Decoder's by less than 0.0001 (compiled, beside layer by layer)."""
+MOST_NOISE = 0.5
+"""Of the spread over images: on the same images differences vary far less (a VLAE's by 0.4 nats of 20), else more."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A published mean NLL beside the fresh one, nats per image; `faults` is empty if it holds.
+
+    `verified` is at the published K: each image's fresh NLL, plus what is published of the step from its K to that one.
+    """
+
+    published: float
+    verified: Interval
+    difference: Interval
+    images: int
+    samples: int
+    faults: list[str]
+
+
+def column(metrics: dict[str, Any]) -> tuple[str, int]:
+    """The column of per_image.csv to compare with, and its K."""
+    if metrics["exact"] or metrics["importance_samples"] <= SAMPLES:
+        return "nll", metrics["importance_samples"]
+    return f"nll_k{SAMPLES}", SAMPLES
+
+
+def choose(test_images: int) -> np.ndarray:
+    """Which test images: indices, ascending, the same at every call."""
+    return np.sort(np.random.default_rng(CHOICE_SEED).permutation(test_images)[:IMAGES])
+
+
+def compare(
+    metrics: dict[str, Any], per_image: dict[str, np.ndarray], chosen: np.ndarray, fresh: np.ndarray
+) -> Verification:
+    """Judge `fresh`, the NLL of the `chosen` test images (n,), by a published metrics.json and per_image.csv."""
+    name, samples = column(metrics)
+    change = fresh - per_image[name][chosen]
+    difference = bootstrap(change, 0, CONFIDENCE)
+    verified = bootstrap(per_image["nll"][chosen] + change, 0, CONFIDENCE)
+    faults = []
+    if abs(per_image["nll"].mean() - metrics["nll"]) > TOLERANCE / 10:
+        faults.append(f"{metrics['nll']:.3f} is not the mean of per_image.csv, {per_image['nll'].mean():.3f}")
+    if metrics["exact"] and np.abs(change).max() > ROUNDING:
+        faults.append(f"the NLL of an image, which is exact, is off by {np.abs(change).max():.4f}")
+    if not difference.low - TOLERANCE <= 0 <= difference.high + TOLERANCE:
+        faults.append(f"the same images give {difference.low:+.3f} to {difference.high:+.3f} nats more")
+    if difference.se > MOST_NOISE * verified.se:
+        faults.append("per_image.csv is not of these images")
+    if not verified.low <= metrics["nll"] <= verified.high:
+        faults.append(f"{metrics['nll']:.2f} is outside {verified.low:.2f} to {verified.high:.2f}")
+    return Verification(metrics["nll"], verified, difference, len(chosen), samples, faults)

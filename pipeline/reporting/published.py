@@ -1,0 +1,55 @@
+"""Trainings whose results are committed, in `published/<dataset>/<model>/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.reporting.runs import (
+    CONFIG_KEYS,
+    HISTORY_COLUMNS,
+    METRIC_KEYS,
+    Training,
+    read_file,
+    read_per_image,
+)
+
+TRAINING_KEYS = ("batch_size", "training", "steps_planned", "device", "train_minutes")
+
+
+@dataclass(frozen=True)
+class Published(Training):
+    """A published training; `per_image` maps a column to the NLL of each test image, empty if it was not evaluated.
+
+    `note` says in the publisher's words what was done otherwise than in the paper, or tried.
+    """
+
+    per_image: dict[str, np.ndarray]
+    note: str
+
+    @property
+    def remark(self) -> str:
+        """The note under a table, with the row that it is about; empty if there is none."""
+        return f"{self.name} on {self.dataset}: {self.note}" if self.note else ""
+
+
+def collect_published(root: Path) -> list[Published]:
+    """Every `<dataset>/<model>/` under `root`, by name."""
+    return [read_published(folder) for folder in sorted(path.parent for path in root.glob("*/*/config.json"))]
+
+
+def read_published(folder: Path) -> Published:
+    """One of them; RunError names what is missing or damaged. Without metrics.json it was not evaluated."""
+    evaluated, note = (folder / "metrics.json").exists(), folder / "notes.md"
+    metrics = read_file(folder, "metrics.json", METRIC_KEYS) if evaluated else {}
+    return Published(
+        folder.parent.name,
+        folder.name,
+        config=read_file(folder, "config.json", (*CONFIG_KEYS, *TRAINING_KEYS)),
+        history=read_file(folder, "history.csv", HISTORY_COLUMNS),
+        metrics=metrics,
+        per_image=read_per_image(folder, metrics, ("nll",)) if evaluated else {},
+        note=" ".join(note.read_text(encoding="utf-8").split()) if note.exists() else "",
+    )

@@ -1,0 +1,104 @@
+"""Published results as records: what came out, what it cost, and the figures that the paper gives in its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline import paper
+from pipeline.evaluation.bootstrap import bootstrap
+from pipeline.reporting.claims import STATIC_MNIST
+from pipeline.reporting.differences import SEED
+from pipeline.reporting.published import Published
+from pipeline.reporting.tables import Record
+from pipeline.units import nats_to_bits
+
+PRIOR, POSTERIOR = "vlae", "vlae_iaf_posterior"
+"""The same flow as AF prior and as IAF posterior, with the PixelCNN decoder."""
+
+
+def published_records(published: Sequence[Published]) -> list[Record]:
+    """A record a training: nats per image; None for what was not measured or not recorded."""
+    records = []
+    for training in published:
+        config, metrics = training.config, training.metrics
+        last = {column: float(values[-1]) for column, values in training.history.items()}
+        seconds = 60 * config["train_minutes"]
+        records.append(
+            {
+                "dataset": training.dataset,
+                "model": training.model,
+                "seed": config["seed"],
+                "steps": config["steps"],
+                "epochs": config["epochs"],
+                "valid_elbo": last["valid_elbo"],
+                "valid_kl": last["valid_kl"],
+                **{key: metrics.get(key) for key in ("nll", "nll_low", "nll_high", "kl_nats", "train_nll", "exact")},
+                "K": metrics.get("importance_samples"),
+                "images": metrics.get("images"),
+                "images_per_second": config["steps"] * config["batch_size"] / seconds if seconds else None,
+                "train_minutes": config["train_minutes"],
+                "device": config["device"],
+                "processor": config.get("processor"),
+                "precision": config["precision"],
+                "parameters": config["parameters"],
+                "stored_precision": config.get("stored_precision"),
+                "commit": config.get("commit"),
+                "deviations": "; ".join(deviations(training)),
+            }
+        )
+    return records
+
+
+def deviations(training: Published) -> list[str]:
+    """What is known to differ from the paper's way, or is not on record."""
+    config, metrics, found = training.config, training.metrics, []
+    if config["steps"] < config["steps_planned"]:
+        found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
+    if config["training"]["images"] == "train":
+        found.append("not trained on validation images")
+    samples = {name: table.importance_samples for table in paper.TABLES for name in table.datasets}
+    most = samples.get(training.dataset, 0)
+    if metrics and not metrics["exact"] and metrics["importance_samples"] < most:
+        found.append(f"K = {metrics['importance_samples']:,} instead of {most:,}")
+    if "code_sha256" not in config:
+        found.append("trained by an earlier state of the code, whose hash is not on record")
+    return found
+
+
+def text_records(published: Sequence[Published]) -> list[Record]:
+    """The figures in the paper's text, which are for static MNIST, beside the published ones; none if none is there.
+
+    Nats per image: KL of a model, or NLL with AF prior minus NLL with IAF posterior, with its interval over the same
+    test images; None where the models are not published, or not with the same K. KL in bits too.
+    """
+    by_model = {training.model: training for training in published if training.dataset == STATIC_MNIST}
+    if not any(training.metrics for training in by_model.values()):
+        return []
+    names = {paper.KL_VLAE: "KL of VLAE", paper.KL_VAE: "KL of the VAE with a factorized decoder"}
+    records: list[Record] = []
+    for figure, name in names.items():
+        metrics = by_model[figure.model].metrics if figure.model in by_model else {}
+        records.append(_record(name, figure.nats, metrics.get("kl_nats")))
+    test, train = (f"NLL on {split} images, AF prior − IAF posterior" for split in ("test", "training"))
+    interval, change = None, None
+    pair = [by_model[model] for model in (PRIOR, POSTERIOR) if model in by_model and by_model[model].metrics]
+    if len(pair) == 2 and pair[0].metrics["importance_samples"] == pair[1].metrics["importance_samples"]:
+        interval = bootstrap(pair[0].per_image["nll"] - pair[1].per_image["nll"], SEED)
+        change = pair[0].metrics["train_nll"] - pair[1].metrics["train_nll"]
+    ends = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
+    gains = [_record(test, -paper.AF_GAIN_TEST.nats, *ends), _record(train, -paper.AF_GAIN_TRAIN.nats, change)]
+    return [*records, *(gain | {"paper_bits": None, "published_bits": None} for gain in gains)]
+
+
+def _record(
+    figure: str, said: float, ours: float | None, low: float | None = None, high: float | None = None
+) -> Record:
+    return {
+        "figure": figure,
+        "paper_nats": said,
+        "paper_bits": nats_to_bits(said),
+        "published_nats": ours,
+        "published_bits": None if ours is None else nats_to_bits(ours),
+        "low_nats": low,
+        "high_nats": high,
+    }

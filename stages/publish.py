@@ -1,0 +1,77 @@
+"""Publish a trained and evaluated run: fill published/<dataset>/<model>/, which is committed, from runs/.
+
+python -m stages.publish --dataset mnist_static --model vlae
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.config import ParamError, Params, load_params
+from pipeline.data.datasets import Dataset, load_dataset
+from pipeline.models.runs import load_run
+from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
+from pipeline.publishing.verification import column
+from pipeline.publishing.weights import store
+from pipeline.reporting.runs import Run, read_file, read_run
+from stages import PUBLISHED, file_sha256, run_folder, run_stage
+from stages.commits import code_sha256_at
+from stages.machine import resolve_device
+
+
+def main() -> None:
+    """Read a run, params.yaml, the prepared data and git; write published/<dataset>/<model>/."""
+    parser = argparse.ArgumentParser(prog="python -m stages.publish", description="Publish an evaluated run.")
+    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
+    parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
+    arguments = parser.parse_args()
+    params = load_params()
+    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
+    publish(params, dataset, arguments.model, params.seed(arguments.seed))
+
+
+def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
+    """Publish one run; ParamError says everything that speaks against it, OSError what is missing or damaged."""
+    source, target = run_folder(dataset.name, model, seed), PUBLISHED / dataset.name / model
+    run = read_run(source, dataset.name, model)
+    provenance = read_file(source, "provenance.json", ("commit", "code_sha256", "processor", "train_minutes"))
+    faults = config_faults(run, params, dataset) or history_faults(run)
+    faults += metrics_faults(run, file_sha256(source / "model.safetensors"), len(dataset.test))
+    faults += code_faults(provenance, code_sha256_at(provenance["commit"]))
+    if faults:
+        raise ParamError(f"{source} cannot be published: {'; '.join(faults)}")
+    torch.set_num_threads(params.training.threads)
+    torch.backends.cudnn.allow_tf32 = False  # the rounding of the weights is to be measured, and no other
+    device = torch.device(resolve_device(params.training.device))
+    test = torch.from_numpy(dataset.test).float().to(device)
+    with tempfile.TemporaryDirectory() as folder:
+        config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)
+        write_results(Path(folder), run, config)
+        shutil.copy(source / "history.csv", folder)
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted(Path(folder).iterdir()):
+            shutil.move(file, target / file.name)
+    print(f"{target}: NLL {run.metrics['nll']:.2f}, weights in {config['stored_precision']}")
+
+
+def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:
+    """metrics.json with where it comes from, and per_image.csv at the published K and the one of the verification."""
+    origin = {key: config[key] for key in ("epochs", "train_minutes", "device", "processor", "commit", "data_sha256")}
+    metrics = run.metrics | origin | {"model_sha256": file_sha256(folder / "model.safetensors")}
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    columns = list(dict.fromkeys(("nll", column(run.metrics)[0])))
+    values = np.stack([run.per_image[name] for name in columns], axis=1)
+    np.savetxt(folder / "per_image.csv", values, "%.3f", ",", header=",".join(columns), comments="")
+
+
+if __name__ == "__main__":
+    run_stage(main)

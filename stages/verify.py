@@ -1,0 +1,81 @@
+"""`make verify`: evaluate every published model again, with fewer images and samples, and compare (published/dvc.yaml).
+
+Status 1, naming the models, if a published number is not what its weights give.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from pipeline.config import Params, load_params
+from pipeline.data.datasets import load_dataset
+from pipeline.data.formats import DataError
+from pipeline.evaluation.likelihood import per_image
+from pipeline.models.runs import load_run
+from pipeline.publishing.verification import NOISE_SEED, Verification, choose, column, compare
+from pipeline.reporting.published import read_published
+from stages import PUBLISHED, evaluated, file_sha256, run_stage
+from stages.machine import resolve_device
+
+HEADER = ("", "published", "verified", "99 % interval", "same images: difference", "images", "K", "seconds")
+LINE = "{:<36} {:>9} {:>9}  {:<18} {:<24} {:>6} {:>5} {:>7}"
+
+
+def main() -> None:
+    """Read published/ and data/published/processed/; print a line a model."""
+    params = load_params()
+    torch.set_num_threads(params.training.threads)
+    torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
+    print(LINE.format(*HEADER))
+    faults = []
+    for folder in evaluated(PUBLISHED):
+        started = time.monotonic()
+        try:
+            result = verify(params, folder)
+        except (DataError, OSError) as error:
+            faults.append(f"{folder}: {error}")
+            continue
+        print(line(f"{folder.parent.name}/{folder.name}", result, time.monotonic() - started), flush=True)
+        faults += [f"{folder}: {fault}" for fault in result.faults]
+    if faults:
+        sys.exit("\n".join(["error: not verified", *faults]))
+
+
+def verify(params: Params, folder: Path) -> Verification:
+    """One published model beside its fresh evaluation; OSError or DataError if files are missing or do not fit."""
+    published = read_published(folder)
+    metrics = published.metrics
+    dataset = load_dataset(Path(f"data/published/processed/{published.dataset}.npz"))
+    if published.config["data_sha256"] != dataset.sha256() or metrics["images"] != len(dataset.test):
+        raise DataError("was not evaluated on the test images of this data set")
+    if metrics.get("model_sha256") != file_sha256(folder / "model.safetensors"):
+        raise DataError("model.safetensors is not the file that was published")
+    device = torch.device(resolve_device(params.training.device))
+    chosen = choose(len(dataset.test))
+    images = torch.from_numpy(dataset.test[chosen]).float().to(device)
+    model = load_run(folder).model.to(device)
+    fresh = per_image(model, images, column(metrics)[1], NOISE_SEED)["nll"].to_numpy()
+    return compare(metrics, published.per_image, chosen, fresh)
+
+
+def line(name: str, result: Verification, seconds: float) -> str:
+    """A line of the table, nats per image."""
+    verified, difference = result.verified, result.difference
+    return LINE.format(
+        name,
+        f"{result.published:.2f}",
+        f"{verified.mean:.2f}",
+        f"{verified.low:.2f} to {verified.high:.2f}",
+        f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
+        f"{result.images:,}",
+        str(result.samples or "exact"),
+        f"{seconds:.0f}",
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

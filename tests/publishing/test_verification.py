@@ -1,0 +1,100 @@
+"""When a fresh evaluation agrees with a published one, on invented NLLs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.publishing.verification import IMAGES, NOISE_SEED, TOLERANCE, choose, column, compare
+
+COUNT = 3000
+HARD = 80 + 20 * np.random.default_rng(0).normal(size=COUNT)
+NOISE = np.random.default_rng(1).normal(size=(2, COUNT))
+
+
+def published(exact: bool = False) -> tuple[dict, dict]:
+    """metrics.json and per_image.csv of 3,000 images, at K = 4096 by 1 nat lower than at K = 64."""
+    nll = HARD if exact else HARD - 1
+    table = {"nll": nll.round(3)} if exact else {"nll": nll.round(3), "nll_k64": (HARD + 0.2 * NOISE[0]).round(3)}
+    return {"nll": nll.mean(), "exact": exact, "importance_samples": 0 if exact else 4096}, table
+
+
+def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | None = None):
+    """Beside a fresh evaluation with K = 64 that is by `shift` nats higher."""
+    chosen = choose(COUNT)
+    evaluated = HARD + (0 if metrics["exact"] else 0.4) * NOISE[1] if fresh is None else fresh
+    return compare(metrics, table, chosen, evaluated[chosen] + shift)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_same_model_is_verified(exact):
+    result = judged(*published(exact))
+    assert result.faults == []
+    assert (result.images, result.samples) == (IMAGES, 0 if exact else 64)
+    assert result.verified.mean == pytest.approx(result.published, abs=1.5)
+    assert abs(result.difference.mean) < 0.03
+
+
+def test_the_interval_is_the_99_percent_one():
+    difference = judged(*published()).difference
+    assert difference.high - difference.low == pytest.approx(2 * 2.576 * difference.se, rel=0.08)
+
+
+@pytest.mark.parametrize("shift", [-0.08, 0.08])
+def test_a_small_difference_on_the_same_images_is_found(shift):
+    (fault,) = judged(*published(), shift).faults
+    assert "the same images give" in fault
+
+
+def test_a_difference_within_the_tolerance_is_not_judged():
+    metrics, table = published()
+    quiet = table["nll_k64"] + 1e-6 * NOISE[1]
+    assert judged(metrics, table, 0.9 * TOLERANCE, quiet).faults == []
+    assert judged(metrics, table, 1.1 * TOLERANCE, quiet).faults != []
+
+
+def test_an_exact_nll_is_compared_image_by_image():
+    metrics, table = published(exact=True)
+    table["nll"][choose(COUNT)[5]] += 0.01
+    table["nll"][choose(COUNT)[6]] -= 0.01
+    (fault,) = judged(metrics, table).faults
+    assert "which is exact, is off by 0.01" in fault
+
+
+def test_a_mean_that_is_not_that_of_the_images_is_found():
+    metrics, table = published()
+    (fault,) = judged(metrics | {"nll": metrics["nll"] - 0.01}, table).faults
+    assert "is not the mean of per_image.csv" in fault
+
+
+def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_right():
+    metrics, table = published()
+    others = np.setdiff1d(np.arange(COUNT), choose(COUNT))
+    table["nll"][others] -= 10  # images that are not evaluated again
+    (fault,) = judged(metrics | {"nll": table["nll"].mean()}, table).faults
+    assert "is outside" in fault
+
+
+def test_rows_of_other_images_are_found_though_their_mean_is_right():
+    metrics, table = published()
+    mixed = {name: np.roll(values, 1) for name, values in table.items()}
+    assert "per_image.csv is not of these images" in judged(metrics, mixed).faults
+
+
+@pytest.mark.parametrize(
+    ("exact", "published_k", "expected"),
+    [(True, 0, ("nll", 0)), (False, 16, ("nll", 16)), (False, 64, ("nll", 64)), (False, 256, ("nll_k64", 64))],
+)
+def test_images_are_compared_at_a_k_that_was_published(exact, published_k, expected):
+    assert column({"exact": exact, "importance_samples": published_k}) == expected
+
+
+def test_the_choice_of_images_is_fixed_and_without_repetition():
+    assert np.array_equal(choose(COUNT), choose(COUNT))
+    assert len(np.unique(choose(COUNT))) == IMAGES
+    assert choose(COUNT).max() >= IMAGES
+    assert choose(40).tolist() == list(range(40))
+
+
+def test_no_run_has_the_noise_of_the_verification():
+    assert NOISE_SEED < 0  # seeds of runs are from 0 on (pipeline/config.py)

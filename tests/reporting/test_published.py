@@ -1,0 +1,152 @@
+"""Published trainings: how they are read, and their tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline import paper
+from pipeline.reporting.published import collect_published, read_published
+from pipeline.reporting.published_tables import deviations, published_records, text_records
+from pipeline.reporting.published_views import compute_view, results_view, text_view
+from pipeline.reporting.runs import RunError
+from pipeline.reporting.tables import shown_tables, table_records
+from pipeline.reporting.views import paper_view
+
+
+@pytest.fixture
+def new_published(make_published, tmp_path):
+    """Write one published training and read it back; keywords replace metrics."""
+
+    def read(model: str = "vlae", dataset: str = "mnist_static", evaluated: bool = True, **metrics: float):
+        return read_published(make_published(tmp_path / "published", dataset, model, evaluated, **metrics))
+
+    return read
+
+
+def change(folder, **values) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_they_are_found_by_name(make_published, tmp_path):
+    assert collect_published(tmp_path / "published") == []
+    for dataset, model in (("omniglot", "vlae"), ("mnist5k", "vae"), ("omniglot", "pixelcnn")):
+        make_published(tmp_path / "published", dataset, model)
+    found = [(training.dataset, training.model) for training in collect_published(tmp_path / "published")]
+    assert found == [("mnist5k", "vae"), ("omniglot", "pixelcnn"), ("omniglot", "vlae")]
+
+
+def test_one_without_metrics_has_a_curve_and_no_row(new_published):
+    curve = new_published("af_vae", evaluated=False)
+    assert (curve.metrics, curve.per_image) == ({}, {})
+    assert len(curve.history["step"]) == 12
+    assert all(record["ours"] is None for record in table_records(paper.STATIC_MNIST, [curve]))
+    assert results_view([curve]).rows[0][1][5:10] == ["not evaluated", "", "", "", ""]
+    assert text_records([curve]) == []
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "history.csv", "per_image.csv"])
+def test_a_damaged_file_is_named_with_the_way_back(make_published, tmp_path, name):
+    folder = make_published(tmp_path)
+    (folder / name).write_text("?")
+    with pytest.raises(RunError, match=rf"omniglot/vlae: {name} .*git restore"):
+        read_published(folder)
+
+
+def test_per_image_has_a_row_for_every_image(make_published, tmp_path):
+    folder = make_published(tmp_path)
+    rows = (folder / "per_image.csv").read_text().splitlines(keepends=True)
+    (folder / "per_image.csv").write_text("".join(rows[:-1]))
+    with pytest.raises(RunError, match=r"per_image\.csv is cut"):
+        read_published(folder)
+
+
+def test_its_row_stands_first_with_a_verdict_beside_this_runs(new_published, new_run):
+    near = {"nll": 79.2, "nll_low": 78.9, "nll_high": 79.5, "importance_samples": 4096}
+    records = table_records(paper.STATIC_MNIST, [new_published(**near), new_published("vae"), new_run("vlae")])
+    ours = [(record["row"], record["source"], record["verdict"]) for record in records if record["ours"]]
+    assert ours == [
+        ("VLAE", "published", "reproduced within the interval"),
+        ("VLAE", "this run", "not the paper's data set"),
+        ("VAE", "published", "no such row in the paper"),
+    ]
+    record = next(record for record in records if record["source"] == "published")
+    assert (record["K"], record["images"], record["seed"], record["steps"]) == (4096, 100, 0, 1200)
+    assert (record["epochs"], record["difference"]) == (38.4, pytest.approx(0.17))
+
+
+def test_a_published_model_brings_its_table_into_view(new_published):
+    cifar = new_published("vlae", "cifar10")
+    named = type(cifar)(**{**vars(cifar), "model": "resnet_vlae"})
+    assert "5" in [table.number for table in shown_tables([named])]
+
+
+def test_notes_stand_under_both_tables(make_published, tmp_path):
+    folder = make_published(tmp_path, "mnist_static")
+    (folder / "notes.md").write_text("Two rates were tried;\n0.002 was better.\n")
+    note = "VLAE on mnist_static: Two rates were tried; 0.002 was better."
+    published = [read_published(folder)]
+    assert note in results_view(published).notes
+    assert note in paper_view(paper.STATIC_MNIST, published).notes
+    assert note not in paper_view(paper.OMNIGLOT, published).notes
+    curve = make_published(tmp_path, "mnist_static", "af_vae", evaluated=False)
+    (curve / "notes.md").write_text("No row.")
+    assert "AF VAE on mnist_static: No row." not in paper_view(paper.STATIC_MNIST, [read_published(curve)]).notes
+
+
+def test_compute_is_images_a_second_of_the_whole_training(new_published):
+    training = new_published()
+    (record,) = published_records([training])
+    assert record["images_per_second"] == pytest.approx(1200 * 64 / (41.7 * 60))
+    (_, cells), *_ = (view := compute_view([training])).rows
+    assert cells == ["VLAE", "31", "38.4", "1,200", "42", "cuda", "NVIDIA H200", "bfloat16", "2,345,678", "float16",
+                     "c0ffeec0ffee"]  # fmt: skip
+    assert len(view.header) == len(cells)
+    assert {len(cells) for _, cells in results_view([training]).rows} == {len(results_view([training]).header)}
+
+
+def test_what_was_not_recorded_is_said(make_published, tmp_path):
+    folder = make_published(tmp_path, "mnist_static")
+    config = json.loads((folder / "config.json").read_text())
+    for key in ("processor", "stored_precision", "commit", "code_sha256"):
+        del config[key]
+    (folder / "config.json").write_text(json.dumps(config | {"train_minutes": 0}))
+    training = read_published(folder)
+    (_, cells), *_ = compute_view([training]).rows
+    assert (cells[1], cells[6], cells[9], cells[10]) == ("", "not recorded", "not kept", "not recorded")
+    assert any("earlier state of the code" in deviation for deviation in deviations(training))
+
+
+@pytest.mark.parametrize(
+    ("config", "metrics", "expected"),
+    [
+        ({"steps": 900}, {}, ["stopped after 900 of 1,200 steps", "K = 64 instead of 4,096"]),
+        ({}, {"importance_samples": 4096}, []),
+        ({"training": {"images": "train"}}, {"exact": True, "importance_samples": 0},
+         ["not trained on validation images"]),
+    ],
+)  # fmt: skip
+def test_deviations_are_those_that_are_there(make_published, tmp_path, config, metrics, expected):
+    folder = make_published(tmp_path, "mnist_static", **metrics)
+    change(folder, **({"training": {"images": "train+valid"}} | config))
+    assert deviations(read_published(folder)) == expected
+
+
+def test_figures_of_the_text_stand_beside_the_published_ones(new_published):
+    prior, posterior = new_published("vlae", nll=79.4), new_published("vlae_iaf_posterior", train_nll=80.1)
+    prior.per_image["nll"] = posterior.per_image["nll"] - np.linspace(0.4, 0.6, 100)
+    vlae, vae, test, train = text_records([prior, posterior, new_published("vae", "omniglot")])
+    assert (vlae["paper_nats"], vlae["published_nats"]) == (13.3, 11.6)
+    assert (vae["paper_bits"], vae["published_nats"]) == (pytest.approx(37.3), None)
+    assert (test["paper_nats"], test["published_nats"]) == (-0.6, pytest.approx(-0.5))
+    assert -0.52 < test["low_nats"] < -0.5 < test["high_nats"] < -0.48
+    assert (train["paper_nats"], train["published_nats"]) == (-0.8, pytest.approx(87.5 - 80.1))
+    cells = [cells for _, cells in text_view([prior, posterior]).rows]
+    assert cells[1][2] == "not published"
+    assert cells[2][1:3] == ["−0.6 nats", "−0.50 nats"]
+
+
+def test_likelihoods_at_different_k_are_not_subtracted(new_published):
+    records = text_records([new_published("vlae"), new_published("vlae_iaf_posterior", importance_samples=128)])
+    assert [record["published_nats"] for record in records[2:]] == [None, None]

@@ -1,0 +1,252 @@
+"""Publishing a run: what it leaves under published/, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import binary_images
+from safetensors.torch import load_file
+from tiny_project import binary_dataset
+
+from pipeline import load_run
+from pipeline.config import ParamError, load_params
+from pipeline.data.datasets import Dataset
+from pipeline.publishing import weights
+from pipeline.reporting.published import read_published
+from pipeline.reporting.runs import read_run
+from stages import file_sha256, publish, run_stage
+from stages.commits import code_sha256_at
+
+RUN, TARGET = Path("runs/mnist5k/vlae/seed0"), Path("published/mnist5k/vlae")
+FILES = ("config.json", "metrics.json", "history.csv", "per_image.csv", "provenance.json", "model.safetensors")
+
+
+def publish_run(model: str = "vlae", dataset: Dataset | None = None) -> Path:
+    publish.publish(load_params(), dataset or binary_dataset(), model, 0)
+    return Path("published/mnist5k") / model
+
+
+def change_json(path: Path, **values) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def change_params(change) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    change(params)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def test_a_published_model_is_the_run_and_says_where_it_comes_from(repository):
+    target, run = publish_run(), read_run(RUN, "mnist5k", "vlae")
+    published = read_published(target)
+    assert (target / "history.csv").read_bytes() == (RUN / "history.csv").read_bytes()
+    assert set(run.config) < set(published.config)
+    provenance = json.loads((RUN / "provenance.json").read_text())
+    assert {key: published.config[key] for key in provenance} == provenance
+    assert published.metrics["model_sha256"] == file_sha256(target / "model.safetensors")
+    same = set(run.metrics) - {"model_sha256"}
+    assert {key: published.metrics[key] for key in same} == {key: run.metrics[key] for key in same}
+    assert published.metrics["epochs"] == run.config["epochs"] == 20
+    assert published.metrics["data_sha256"] == binary_dataset().sha256()
+    assert {key: published.metrics[key] for key in ("commit", "processor", "train_minutes")} == {
+        key: provenance[key] for key in ("commit", "processor", "train_minutes")
+    }
+    assert published.metrics["device"] == "cpu"
+
+
+def test_every_image_is_there_at_the_published_k_and_at_that_of_the_verification(repository):
+    run, published = read_run(RUN, "mnist5k", "vlae"), read_published(publish_run())
+    assert list(published.per_image) == ["nll", "nll_k64"]
+    for name, values in published.per_image.items():
+        assert values == pytest.approx(run.per_image[name], abs=0.0005)
+    assert list(read_published(publish_run("pixelcnn")).per_image) == ["nll"]
+
+
+def test_ten_thousand_images_stay_under_200_kilobytes(repository, monkeypatch):
+    run = read_run(RUN, "mnist5k", "vlae")
+    many = {name: np.resize(values + 100, 10_000) for name, values in run.per_image.items()}
+    TARGET.mkdir(parents=True)
+    (TARGET / "model.safetensors").touch()
+    config = run.config | dict.fromkeys(("train_minutes", "processor", "commit"))
+    publish.write_results(TARGET, type(run)(**{**vars(run), "per_image": many}), config)
+    assert (TARGET / "per_image.csv").stat().st_size < 200_000
+
+
+def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(repository):
+    target = publish_run()
+    assert {value.dtype for value in load_file(target / "model.safetensors").values()} == {torch.float16}
+    assert {value.dtype for value in load_run(target).model.parameters()} == {torch.float32}
+    config = json.loads((target / "config.json").read_text())
+    assert config["stored_precision"] == "float16"
+    images = torch.from_numpy(binary_dataset().test).float()
+    stored, trained = (weights._mean_nll(load_run(folder).model, images) for folder in (target, RUN))
+    assert config["stored_nll_change"] == pytest.approx(stored - trained)
+    assert 0 < abs(config["stored_nll_change"]) < weights.MOST_MOVED
+
+
+@pytest.mark.parametrize("model", ["vlae", "pixelcnn"])
+def test_weights_stay_float32_if_rounding_would_move_the_nll_or_it_is_exact(repository, monkeypatch, model):
+    if model == "vlae":
+        monkeypatch.setattr(weights, "MOST_MOVED", 1e-9)
+    target = publish_run(model)
+    trained, stored = (load_file(folder / "model.safetensors") for folder in (RUN.parents[1] / model / "seed0", target))
+    assert all(torch.equal(trained[name], stored[name]) for name in trained)
+    config = json.loads((target / "config.json").read_text())
+    assert (config["stored_precision"], config["stored_nll_change"]) == ("float32", 0)
+
+
+def test_an_unfinished_training_is_published_with_its_epochs(repository):
+    rows = (RUN / "history.csv").read_text().splitlines(keepends=True)
+    (RUN / "history.csv").write_text("".join(rows[:3]))
+    change_json(RUN / "config.json", steps=50, epochs=50 / 3)
+    assert read_published(publish_run()).metrics["epochs"] == 50 / 3
+
+
+def test_what_differs_only_by_the_machine_is_published(repository):
+    change_params(lambda params: params["training"].update(threads=7, precision="float32", device="cpu"))
+    assert publish_run().is_dir()
+
+
+def test_the_code_of_an_earlier_commit_is_read_from_that_commit(repository, git):
+    commit = git("rev-parse", "HEAD")
+    for changed, name in ((False, "models/nested/file.py"), (False, "config.py"), (True, "training/loop.py")):
+        file = Path("pipeline") / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# another\n")
+        git("add", str(file))
+        git("commit", "-q", "-m", name)
+        assert (code_sha256_at(git("rev-parse", "HEAD")) != code_sha256_at(commit)) == changed
+    assert read_published(publish_run()).config["commit"] == commit
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"commit": None}, "no commit is known"),
+        ({"commit": "0" * 40}, "commit 0{40} is not in the history"),
+        ({"code_sha256": "1" * 64}, "differs from commit [0-9a-f]{7}: edits were not committed"),
+    ],
+)
+def test_code_that_is_not_a_commits_is_refused(repository, changes, message):
+    change_json(RUN / "provenance.json", **changes)
+    with pytest.raises(ParamError, match=message):
+        publish_run()
+    assert not Path("published").exists()
+
+
+def test_a_commit_that_no_branch_holds_is_refused(repository, git):
+    git("commit", "-q", "--amend", "-m", "amended")
+    with pytest.raises(ParamError, match="is not in the history"):
+        publish_run()
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value", "message"),
+    [
+        ("models.vlae", "free_bits", 0.5, r"model_config\.free_bits is 0\.01, not 0\.5"),
+        ("models.vlae", "flow_hidden_units", [17], r"model_config\.flow_hidden_units is \[16\], not \[17\]"),
+        ("training", "learning_rate", 0.1, r"training\.learning_rate is 0\.002, not 0\.1"),
+        ("training", "images", "train+valid", "training.images is 'train', not 'train.valid'"),
+        ("scales.smoke", "batch_size", 31, "batch_size is 32, not 31"),
+        ("scales.smoke", "validate_every", 21, "validate_every is 20, not 21"),
+        ("scales.smoke", "validate_images", None, "validate_images is 32, not None"),
+        ("scales.smoke", "max_epochs", 10, "steps_planned is 60, not 30"),
+        ("scales.smoke", "steps", {"vae": 60, "pixelcnn": 60, "vlae": 61}, "steps_planned is 60, not 61"),
+    ],
+)
+def test_a_run_of_other_params_is_refused(repository, block, key, value, message):
+    def change(params):
+        for name in block.split("."):
+            params = params[name]
+        params[key] = value
+
+    change_params(change)
+    with pytest.raises(ParamError, match=message):
+        publish_run()
+    assert not Path("published").exists()
+
+
+def test_a_run_of_an_unknown_scale_is_refused(repository):
+    change_json(RUN / "config.json", scale="enormous")
+    with pytest.raises(ParamError, match=r"scale is 'enormous', and params\.yaml has only .*smoke"):
+        publish_run()
+
+
+def test_a_run_on_other_data_is_refused(repository):
+    images = binary_images(40, (1, 8, 8), 3).numpy().astype(np.uint8)
+    other = Dataset("mnist5k", "binary", True, binary_dataset().train, images, images)
+    with pytest.raises(ParamError, match=r"data_sha256 is '[0-9a-f]{64}', not"):
+        publish_run(dataset=other)
+
+
+def test_metrics_of_other_weights_are_refused(repository):
+    other = Path("runs/mnist5k/pixelcnn/seed0/metrics.json").read_text()
+    change_json(RUN / "metrics.json", model_sha256=json.loads(other)["model_sha256"])
+    with pytest.raises(ParamError, match=r"metrics\.json is of other weights"):
+        publish_run()
+
+
+def test_an_evaluation_of_a_part_of_the_test_set_is_refused(repository):
+    rows = (RUN / "per_image.csv").read_text().splitlines(keepends=True)
+    (RUN / "per_image.csv").write_text("".join(rows[:33]))
+    change_json(RUN / "metrics.json", images=32)
+    with pytest.raises(ParamError, match="evaluated on 32 of 40 test images"):
+        publish_run()
+
+
+def test_images_of_another_evaluation_are_refused(repository):
+    change_json(RUN / "metrics.json", nll=json.loads((RUN / "metrics.json").read_text())["nll"] - 0.01)
+    with pytest.raises(ParamError, match="different evaluations"):
+        publish_run()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_missing_and_damaged_files_are_refused(repository, name, damage):
+    content = (RUN / name).read_bytes()
+    (RUN / name).unlink()
+    if damage == "cut":
+        (RUN / name).write_bytes(content[: len(content) // 2])
+        if name == "model.safetensors":
+            change_json(RUN / "metrics.json", model_sha256=file_sha256(RUN / name))
+    with pytest.raises((OSError, ParamError), match="runs/mnist5k/vlae/seed0") as caught:
+        publish_run()
+    assert name in str(caught.value) or name == "model.safetensors"
+    assert not Path("published").exists()
+
+
+def test_a_history_without_its_last_row_is_refused(repository):
+    rows = (RUN / "history.csv").read_text().splitlines(keepends=True)
+    (RUN / "history.csv").write_text("".join(rows[:-1]))
+    with pytest.raises(ParamError, match=r"history\.csv is cut"):
+        publish_run()
+
+
+def test_the_command_refuses_in_one_line(repository, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["publish", "--dataset", "mnist5k", "--model", "vlae", "--seed", "0"])
+    run_stage(publish.main)
+    assert capsys.readouterr().out.startswith("published/mnist5k/vlae: NLL ")
+    change_json(RUN / "provenance.json", commit=None)
+    change_params(lambda params: params["training"].update(polyak=0.5))
+    with pytest.raises(SystemExit) as exit_:
+        run_stage(publish.main)
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: runs/mnist5k/vlae/seed0 cannot be published: training.polyak is 0.998, not 0.5; ")
+    assert error.count("\n") == 1
+
+
+def test_publishing_again_replaces_what_was_there_and_keeps_the_note(repository):
+    target = publish_run()
+    (target / "notes.md").write_text("Tried twice.\n")
+    (target / "per_image.csv").write_text("nll\n")
+    publish_run()
+    assert read_published(target).note == "Tried twice."
+    with (target / "per_image.csv").open() as file:
+        assert len(list(csv.reader(file))) == 41
