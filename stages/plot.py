@@ -16,6 +16,7 @@ def main() -> None:
     """Read runs/ and data/processed/; write reports/."""
     params = load_params()
     runs = collect_runs(Path("runs"), params.binary_datasets, params.evaluate_models, params.seeds)
+    runs += collect_runs(Path("runs"), params.color_datasets, params.color_evaluate_models, params.seeds)
     datasets = [load_dataset(Path(f"data/processed/{name}.npz")) for name in params.datasets]
     write_report(params, runs, collect_published(PUBLISHED), datasets, Path("reports"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 LEVELS = 256
 
@@ -26,6 +27,6 @@ def gaussian_nll(train: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray
     covariance = np.cov(levels, rowvar=False, bias=True) + np.eye(levels.shape[1]) / 12
     factor = np.linalg.cholesky(covariance)
     noise = np.random.default_rng(seed).random((len(images), levels.shape[1]))
-    distance = np.linalg.solve(factor, (images.reshape(len(images), -1) + noise - mean).T)
+    distance = solve_triangular(factor, (images.reshape(len(images), -1) + noise - mean).T, lower=True)
     log_det = 2 * np.log(factor.diagonal()).sum()
     return 0.5 * (np.square(distance).sum(0) + log_det + len(mean) * math.log(2 * math.pi))

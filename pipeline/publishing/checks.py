@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.config import Params
+from pipeline.config import Budget, Params
 from pipeline.data.datasets import Dataset
 from pipeline.reporting.runs import Run
 from pipeline.training.batches import Batches
@@ -25,20 +25,21 @@ ROUNDING = 1e-3
 
 def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
     """What config.json says otherwise than params.yaml and the prepared data; ParamError if there is no such model."""
-    block, scale = params.model(run.model), params.scales.get(run.config["scale"])
-    if scale is None:
+    block, scales = params.model(run.model, dataset.kind), params.scales.get(run.config["scale"])
+    if scales is None:
         return [f"scale is {run.config['scale']!r}, and params.yaml has only {', '.join(params.scales)}"]
+    budget: Budget = getattr(scales, dataset.kind)
     training = {key: value for key, value in dataclasses.asdict(params.training).items() if key not in OF_THE_MACHINE}
     images = torch.from_numpy(dataset.training_images(params.training.images))
-    per_epoch = Batches(images, dataset.dynamic, scale.batch_size, seed=0).per_epoch
+    per_epoch = Batches(images, dataset.dynamic, budget.batch_size, seed=0).per_epoch
     wanted = {
         "dataset": dataset.name,
         "model": run.model,
         "data_sha256": dataset.sha256(),
-        "batch_size": scale.batch_size,
-        "validate_every": scale.validate_every,
-        "validate_images": scale.validate_images,
-        "steps_planned": scale.planned_steps(block.stage, per_epoch),
+        "batch_size": budget.batch_size,
+        "validate_every": budget.validate_every,
+        "validate_images": budget.validate_images,
+        "steps_planned": budget.planned_steps(block.stage, per_epoch),
         "model_config": dataclasses.asdict(block),
         "training": training,
     }

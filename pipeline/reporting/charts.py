@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.reporting.runs import Run, Training
-from pipeline.units import nats_to_bits
+from pipeline.units import bits_per_dim, nats_to_bits
 
 PALETTE = ("#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569")
 KL_COLOUR = "#1d4ec4"
@@ -39,21 +39,20 @@ STYLE: Any = {
 
 
 def learning_curves(runs: Sequence[Training], path: Path, against: str = "step") -> None:
-    """Validation −ELBO and KL (nats per image) against optimiser steps or epochs, a line for each model of a data set.
+    """Validation −ELBO and KL against optimiser steps or epochs, a line for each model of a data set.
 
-    Dotted: the same on training batches. The scale is cut above the last values: the first steps would hide
-    the rest.
+    Nats per image; the −ELBO of colour images in bits per dimension. Dotted: the same on training batches. The scale is
+    cut above the last values: the first steps would hide the rest.
     """
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 3.7), layout="constrained")
         bound, kl = figure.subplots(1, 2)
         for run, colour in zip(runs, colours(runs), strict=True):
-            at = run.history[against]
-            for axes, column, sign in ((bound, "elbo", -1), (kl, "kl", 1)):
-                train, valid = (sign * run.history[f"{split}_{column}"] for split in ("train", "valid"))
-                axes.plot(at, train, color=colour, linestyle=":", linewidth=1.1)
-                axes.plot(at, valid, color=colour, label=run.name)
-        last = [-run.history["valid_elbo"][-1] for run in runs]
+            at, history = run.history[against], run.history
+            for split, style in (("train", {"linestyle": ":", "linewidth": 1.1}), ("valid", {"label": run.name})):
+                bound.plot(at, code_length(run, history[f"{split}_elbo"]), color=colour, **style)
+                kl.plot(at, history[f"{split}_kl"], color=colour, **style)
+        last = [code_length(run, run.history["valid_elbo"])[-1] for run in runs]
         margin = 0.5 * min(last)
         bound.set_ylim(min(last) - 0.2 * margin, max(last) + margin)
         kl.set_ylim(bottom=-0.02 * kl.get_ylim()[1])
@@ -63,8 +62,15 @@ def learning_curves(runs: Sequence[Training], path: Path, against: str = "step")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_xlabel("optimiser steps" if against == "step" else "epochs")
             axes.set_ylabel("nats per image")
+        if any(run.color for run in runs):
+            bound.set_ylabel("bits per dimension")
         bound.legend(loc="upper right")
         save(figure, path)
+
+
+def code_length(run: Training, elbo: np.ndarray) -> np.ndarray:
+    """−ELBO from nats per image, in the unit of the model's images."""
+    return bits_per_dim(-elbo, run.config["image_shape"]) if run.color else -elbo
 
 
 def code_length_bars(runs: Sequence[Run], path: Path) -> None:

@@ -79,23 +79,26 @@ def kl_spectrum(runs: Sequence[Run], path: Path) -> None:
 
 
 def kept_bars(runs: Sequence[Run], path: Path) -> None:
-    """What each model's decompressions keep of their originals at coarse and at fine scale, with 95 % intervals."""
+    """What each model's decompressions keep of their originals, coarse, fine and colour, with 95 % intervals."""
     shown = [run for run in runs if not run.metrics["exact"]]
+    parts = [part for part in ("coarse", "fine", "color") if all(f"kept_{part}" in run.metrics for run in shown)]
+    width = 0.76 / len(parts)
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 1.1 + 0.5 * len(shown)), layout="constrained")
         axes = figure.subplots()
-        for offset, scale, colour in ((-0.19, "coarse", PALETTE[2]), (0.19, "fine", PALETTE[1])):
+        for i, (scale, colour) in enumerate(zip(parts, (PALETTE[2], PALETTE[1], PALETTE[4]), strict=False)):
             values, low, high = (
                 np.array([run.metrics[f"kept_{scale}{end}"] for run in shown]) for end in ("", "_low", "_high")
             )
             error = np.stack([values - low, high - values]).clip(0)
-            axes.barh(np.arange(len(shown)) + offset, values, 0.36, color=colour, label=scale, xerr=error,
+            axes.barh(np.arange(len(shown)) + (i - (len(parts) - 1) / 2) * width, values, 0.95 * width, color=colour,
+                      label={"color": "colour"}.get(scale, scale), xerr=error,
                       error_kw={"ecolor": "#1f2937", "elinewidth": 1, "capsize": 2})  # fmt: skip
         axes.set_yticks(range(len(shown)), [run.name for run in shown])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("correlation of the decompression with its original")
-        figure.legend(loc="outside upper right", ncols=2)
+        figure.legend(loc="outside upper right", ncols=3)
         save(figure, path)
 
 

@@ -107,6 +107,17 @@ COMPUTE = (
     "The second table is what a training took: its minutes, validation included, and the training images a second that "
     "this makes."
 )
+COLOR_FIGURES = (
+    "Figure 3: test images, each with its decompression to the right, the same images for every window. What is the "
+    "same is in z; what differs was redrawn from the window. Figure 4: 64 samples."
+)
+COLOR_KEPT = (
+    "What Figure 3 shows, as correlations of test images with their decompressions, after the means over all images "
+    "are taken out: of 4×4 block means of the luma (coarse), of the luma minus those (fine), and of the two chroma "
+    "planes, pixel by pixel (colour). A window in grey cannot tell the decoder the colour of its neighbourhood, so "
+    "that it is worth sending in z; a window in colour can."
+)
+COLOR_CURVES = "Solid: validation images. Dotted: training batches. −ELBO in bits per dimension, KL in nats per image."
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."
 DYNAMIC_SHEET = "Grey levels: pixels are drawn black or white anew at every visit in training."
 

@@ -21,6 +21,7 @@ from pipeline.config import Params
 from pipeline.data.datasets import Dataset
 from pipeline.evaluation.codecs import codec_curve
 from pipeline.reporting import charts, code_charts, panels, prose
+from pipeline.reporting.color import baseline_results, color_records
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_tables import published_records, text_records
@@ -50,14 +51,20 @@ def write_report(
     """Write metrics.json, tables/, figures/, report.md and index.html under `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     groups, longer = _by_dataset(runs), _by_dataset(published)
+    baselines = [
+        result
+        for dataset in datasets
+        if dataset.kind == "color" and dataset.name in groups
+        for result in baseline_results(dataset, groups[dataset.name][0].metrics["images"], params.seeds[0])
+    ]
     write_metrics(runs, folder / "metrics.json")
-    write_tables(groups, published, folder / "tables")
+    write_tables(groups, published, baselines, folder / "tables")
     draw_panels(runs, datasets, folder / "figures")
     draw_charts(groups, longer, datasets, folder / "figures")
     content = {
         "prose": prose,
         "smoke": params.scale == "smoke",
-        "sections": sections(groups, longer, datasets),
+        "sections": sections(groups, longer, baselines, datasets),
         "models": models_view(runs),
         "limits": prose.limits(runs),
         "provenance": _provenance(params, runs, datasets),
@@ -78,10 +85,12 @@ def write_metrics(runs: Sequence[Run], path: Path) -> None:
     path.write_text(json.dumps(nested, indent=2) + "\n", encoding="utf-8")
 
 
-def write_tables(groups: dict[str, list[Run]], published: Sequence[Published], folder: Path) -> None:
+def write_tables(
+    groups: dict[str, list[Run]], published: Sequence[Published], baselines: Sequence[Training], folder: Path
+) -> None:
     """One CSV for each table of the paper that is shown, and for each of ours."""
     runs = [run for group in groups.values() for run in group]
-    results = [*published, *runs]
+    results = [*published, *baselines, *runs]
     for table in shown_tables(results):
         write_csv(table_records(table, results), folder / table_file(table))
     write_csv(published_records(published), folder / "published.csv")
@@ -92,6 +101,7 @@ def write_tables(groups: dict[str, list[Run]], published: Sequence[Published], f
     ):  # fmt: skip
         write_csv(records(runs), folder / f"{name}.csv")
     write_csv([record for group in groups.values() for record in difference_records(group)], folder / "differences.csv")
+    write_csv(color_records([run for run in runs if run.color]), folder / "color.csv")
 
 
 def draw_panels(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) -> None:
@@ -117,10 +127,12 @@ def draw_charts(
     tests = {dataset.name: dataset.test for dataset in datasets}
     for name, runs in groups.items():
         charts.learning_curves(runs, folder / f"{name}-learning-curves.png")
+        code_charts.kept_bars(runs, folder / f"{name}-kept.png")
+        if runs[0].color:
+            continue
         charts.code_length_bars(runs, folder / f"{name}-code-length.png")
         code_charts.kl_spectrum(runs, folder / f"{name}-kl-spectrum.png")
         code_charts.context_curve(runs, folder / f"{name}-context.png")
-        code_charts.kept_bars(runs, folder / f"{name}-kept.png")
         code_charts.bounds_curve(runs, folder / f"{name}-bounds.png")
         codecs = codec_curve(tests[name][:CODEC_IMAGES])
         codecs.to_csv(folder.parent / "tables" / f"codecs-{name}.csv", index=False, float_format="%.4f")

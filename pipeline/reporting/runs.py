@@ -34,6 +34,22 @@ _NAMES = {
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
     "vlae_downsampled": "VLAE, down-sampled context",
+    "resnet_vlae": "ResNet VLAE",
+    "densenet_vlae": "DenseNet VLAE",
+    "densenet_vlae_4x2": "DenseNet VLAE, 4x2",
+    "densenet_vlae_5x3": "DenseNet VLAE, 5x3",
+    "densenet_vlae_grayscale": "DenseNet VLAE, 7x4 grayscale",
+    "resnet_af_vae": "ResNet VAE with AF prior",
+    "resnet_iaf_vae": "ResNet VAE with IAF",
+    "pixelcnnpp": "PixelCNN++ of a 7x4 window",
+    "narrow_4x2": "narrow VLAE, 4x2",
+    "narrow_5x3": "narrow VLAE, 5x3",
+    "narrow_7x4": "narrow VLAE, 7x4",
+    "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
+    "narrow_vae": "narrow VAE",
+    "narrow_pixelcnnpp": "narrow PixelCNN++",
+    "uniform": "Uniform",
+    "gaussian": "Multivariate Gaussian",
 }
 _CONTEXTS = {
     "stack": "a small context",
@@ -68,6 +84,11 @@ class Training:
         return _NAMES.get(self.model, self.model.replace("_", " "))
 
     @property
+    def color(self) -> bool:
+        """Whether it is a model of colour images, whose unit is bits per dimension."""
+        return self.config["image_shape"][0] == 3
+
+    @property
     def block(self) -> dict[str, Any]:
         """The model's block of params.yaml, resolved."""
         return self.config["model_config"]
@@ -81,12 +102,16 @@ class Training:
             seen = _CONTEXTS.get(block["context"], f"a window of {block['context']}")
             tied = "tied" if block["tied"] else "untied"
             decoder = f"PixelCNN that sees {seen}, {tied}"
+        if block["decoder"] == "pixelcnnpp":
+            seen = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
+            decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {seen}"
         if block["posterior"] == "none":
             return f"no latent code; {decoder}"
         flow = f"of {block['flow_steps']} steps"
         posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
         prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
-        return f"{block['latent_dim']}-d {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
+        size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
+        return f"{size} {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
 
     @property
     def context_pixels(self) -> int | None:

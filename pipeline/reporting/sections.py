@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
 from pipeline.reporting.claims import STATIC_MNIST
+from pipeline.reporting.color import bits_caption, color_view
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_views import compute_view, results_view, text_view
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
     View,
@@ -57,32 +58,42 @@ class Section:
 
 
 def sections(
-    groups: dict[str, list[Run]], published: dict[str, list[Published]], datasets: Sequence[Dataset]
+    groups: dict[str, list[Run]],
+    published: dict[str, list[Published]],
+    baselines: Sequence[Training],
+    datasets: Sequence[Dataset],
 ) -> list[Section]:
     """Every section that has something to show; this run's and what is published, by data set."""
     runs = [run for group in groups.values() for run in group]
-    results = [*(training for group in published.values() for training in group), *runs]
+    results = [*(training for group in published.values() for training in group), *baselines, *runs]
+    binary = {name: group for name, group in groups.items() if not group[0].color}
+    color = {name: group for name, group in groups.items() if group[0].color}
     tables = [paper_view(table, results) for table in shown_tables(results)]
     found = [
         Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS], _each(groups, [], claims_view)),
         Section("tables", "The paper's tables", "Tables", [prose.TABLES],
                 [Part(view.title, [], [view]) for view in tables]),
-        Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES], _figures(groups)),
+        Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES], _figures(binary)),
+        Section("color-figures", "Figures 3 and 4", "Figures 3, 4", [prose.COLOR_FIGURES], _color_figures(color)),
+        Section("windows", "What each window leaves to z", "Windows", [prose.COLOR_KEPT],
+                _each(color, [("kept", "")], color_view)),
         Section("differences", "One change at a time", "Differences", [prose.DIFFERENCES],
-                [*_each(groups, [], differences_view), *_each(groups, [], seeds_view)]),
+                [*_each(binary, [], differences_view), *_each(binary, [], seeds_view)]),
         Section("code", "What the code costs and carries", "Code", [prose.CODE_LENGTH, prose.INFORMATION],
-                _each(groups, [("code-length", ""), ("kl-spectrum", prose.SPECTRUM)],
+                _each(binary, [("code-length", ""), ("kl-spectrum", prose.SPECTRUM)],
                       code_length_view, information_view)),
         Section("context", "What the decoder sees, and what is left for z", "Context", [prose.CONTEXT],
-                _each(groups, [("context", "")])),
-        Section("kept", "What a decompression keeps", "Kept", [prose.KEPT], _each(groups, [("kept", "")])),
-        Section("latent", "Walks through the latent space", "Latent space", [prose.WALKS], _walks(groups)),
+                _each(binary, [("context", "")])),
+        Section("kept", "What a decompression keeps", "Kept", [prose.KEPT], _each(binary, [("kept", "")])),
+        Section("latent", "Walks through the latent space", "Latent space", [prose.WALKS], _walks(binary)),
         Section("rate-distortion", "z as a lossy code, beside image codecs", "Rate and distortion",
-                [prose.RATE_DISTORTION], _each(groups, [("rate-distortion", "")])),
+                [prose.RATE_DISTORTION], _each(binary, [("rate-distortion", "")])),
         Section("samples-k", "How many importance samples", "K", [prose.BOUNDS],
-                _each(groups, [("bounds", "")], bounds_view)),
+                _each(binary, [("bounds", "")], bounds_view)),
         Section("curves", "Learning curves", "Learning curves", [prose.CURVES],
-                _each(groups, [("learning-curves", "")])),
+                _each(binary, [("learning-curves", "")])),
+        Section("color-curves", "Learning curves, colour", "Learning curves, colour", [prose.COLOR_CURVES],
+                _each(color, [("learning-curves", "")])),
         Section("published", "Published results", "Published", [prose.PUBLISHED, prose.COMPUTE], _published(published)),
         Section("data", "Data", "Data", [prose.SHEET], [_data_part(dataset) for dataset in datasets]),
     ]  # fmt: skip
@@ -111,6 +122,16 @@ def _figures(groups: dict[str, list[Run]]) -> list[Part]:
             samples = Picture(f"{stem}-samples.png", "64 samples")
             shown = [*(pairs if "decompressions" in run.panels else []), samples]
             parts.append(Part(f"{name}, {run.name}: {run.parts}", shown))
+    return parts
+
+
+def _color_figures(groups: dict[str, list[Run]]) -> list[Part]:
+    parts = []
+    for name, runs in groups.items():
+        pairs = [Picture(f"{name}-{run.model}-reconstructions.png", f"{run.name}: images and decompressions")
+                 for run in runs if not run.metrics["exact"]]  # fmt: skip
+        samples = [Picture(f"{name}-{run.model}-samples.png", f"{run.name}: {bits_caption(run)}") for run in runs]
+        parts += [Part(f"Figure 3, {name}", pairs), Part(f"Figure 4, {name}", samples)]
     return parts
 
 

@@ -119,8 +119,8 @@ def information_view(runs: Sequence[Run]) -> View:
             number(record["kl_bits"]),
             number(record["information_nats"]),
             number(record["active_units"], "d"),
-            _interval(record, "kept_coarse"),
-            _interval(record, "kept_fine"),
+            interval(record, "kept_coarse"),
+            interval(record, "kept_fine"),
             number(record["probe_z"], ".1%"),
         ]
         rows.append(("", cells))
@@ -151,7 +151,7 @@ def differences_view(runs: Sequence[Run]) -> View:
     rows = []
     for record in difference_records(runs):
         said = [number(record[f"paper_{split}"], "+.2f") for split in ("test", "train")]
-        measured = [_interval(record, f"{split}", f"{split}_nll", "+.2f") for split in ("test", "train")]
+        measured = [interval(record, f"{split}", f"{split}_nll", "+.2f") for split in ("test", "train")]
         cells = [record["difference"], measured[0], said[0], measured[1], said[1], record["paper_dataset"]]
         rows.append(("", cells))
     return View("", header, rows, "tables/differences.csv")
@@ -207,7 +207,7 @@ def number(value: float | None, form: str = ".2f") -> str:
     return "" if value is None else format(value, form).replace("-", "−")
 
 
-def _interval(record: Record, stem: str, key: str = "", form: str = ".2f") -> str:
+def interval(record: Record, stem: str, key: str = "", form: str = ".2f") -> str:
     """A value and its 95 % interval: `key` or `stem`, `stem`_low, `stem`_high of a record."""
     value = record[key or stem]
     if value is None:
