@@ -25,7 +25,7 @@ def write_project(folder: Path) -> None:
     """params.yaml (tiny models, 60 steps, a checkpoint at every step) and a tiny mnist5k."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"scale": "smoke", "checkpoint_seconds": 0}
-    params["scales"]["smoke"] |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
+    params["scales"]["smoke"]["binary"] |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
     params["training"]["threads"] = 1
     for block in params["models"].values():
         block |= TINY

@@ -20,8 +20,13 @@ ALWAYS_SHOWN = ("1", "2", "3", "4", "D")
 
 
 def shown_tables(results: Sequence[Training]) -> list[paper.Table]:
-    """The tables of binary images, and those for which one of ours has both data set and model."""
-    return [table for table in paper.TABLES if table.number in ALWAYS_SHOWN or _has_counterpart(table, results)]
+    """The tables of binary images, and those with a data set of ours beside them."""
+    present = {result.dataset for result in results}
+    return [
+        table
+        for table in paper.TABLES
+        if table.number in ALWAYS_SHOWN or present.intersection(table.datasets + table.stand_ins)
+    ]
 
 
 def table_records(table: paper.Table, results: Sequence[Training]) -> list[Record]:
@@ -152,11 +157,6 @@ def _measured(table: paper.Table, row: paper.Row | None, run: Training) -> Recor
         "steps": run.config["steps"],
         "epochs": run.config["epochs"],
     }
-
-
-def _has_counterpart(table: paper.Table, results: Sequence[Training]) -> bool:
-    models = {model for row in table.rows for model in row.models}
-    return any(run.metrics and run.dataset in table.datasets and run.model in models for run in results)
 
 
 def _cell(value: Any) -> Any:

@@ -28,7 +28,7 @@ LESS_KEPT = [
     ("… and less of the fine structure", ("vlae", "fine"), ("vae", "fine")),
 ]
 FIGURES = [("KL of VLAE: 13.3 nats = 19.2 bits", "vlae"), ("KL of an identical VAE", "vae")]
-NEVER_JUDGED = [*(start for start, _ in FIGURES), "With a colour window"]
+NEVER_JUDGED = [start for start, _ in FIGURES]
 
 
 def claim(runs, start: str):

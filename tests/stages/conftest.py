@@ -30,7 +30,7 @@ def _template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     write_project(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text()) | {"checkpoint_seconds": 60}
-    params["scales"]["smoke"] |= {"test_images": None, "importance_samples": 70}
+    params["scales"]["smoke"]["binary"] |= {"test_images": None, "importance_samples": 70}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for file in (file for pattern in CODE for file in PACKAGE.glob(pattern)):
         copy = folder / "pipeline" / file.relative_to(PACKAGE)
@@ -46,7 +46,7 @@ def _template(tmp_path_factory):
         run_git("commit", "-q", "-m", "code")
         for model in MODELS:
             loaded = load_params()
-            training.run(loaded, loaded.model(model), binary_dataset(), model, 0, None)
+            training.run(loaded, loaded.model(model, "binary"), binary_dataset(), model, 0, None)
             evaluate.evaluate(loaded, binary_dataset(), run_folder("mnist5k", model, 0), 0)
     return folder
 

@@ -153,11 +153,11 @@ def test_a_commit_that_no_branch_holds_is_refused(repository, git):
         ("models.vlae", "flow_hidden_units", [17], r"model_config\.flow_hidden_units is \[16\], not \[17\]"),
         ("training", "learning_rate", 0.1, r"training\.learning_rate is 0\.002, not 0\.1"),
         ("training", "images", "train+valid", "training.images is 'train', not 'train.valid'"),
-        ("scales.smoke", "batch_size", 31, "batch_size is 32, not 31"),
-        ("scales.smoke", "validate_every", 21, "validate_every is 20, not 21"),
-        ("scales.smoke", "validate_images", None, "validate_images is 32, not None"),
-        ("scales.smoke", "max_epochs", 10, "steps_planned is 60, not 30"),
-        ("scales.smoke", "steps", {"vae": 60, "pixelcnn": 60, "vlae": 61}, "steps_planned is 60, not 61"),
+        ("scales.smoke.binary", "batch_size", 31, "batch_size is 32, not 31"),
+        ("scales.smoke.binary", "validate_every", 21, "validate_every is 20, not 21"),
+        ("scales.smoke.binary", "validate_images", None, "validate_images is 32, not None"),
+        ("scales.smoke.binary", "max_epochs", 10, "steps_planned is 60, not 30"),
+        ("scales.smoke.binary", "steps", {"vae": 60, "pixelcnn": 60, "vlae": 61}, "steps_planned is 60, not 61"),
     ],
 )
 def test_a_run_of_other_params_is_refused(repository, block, key, value, message):

@@ -116,7 +116,7 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
 def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
     monkeypatch.chdir(project)
     params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
-    block = params.model(model)
+    block = params.model(model, "binary")
     training.run(params, block, binary_dataset(), model, 0, None)
     evaluate.evaluate(params, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
     run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
@@ -133,7 +133,7 @@ def test_training_on_validation_images_too_makes_longer_epochs_of_grey_levels(pr
     both = dataclasses.replace(params, training=dataclasses.replace(params.training, images="train+valid"))
     epochs = []
     for some in (params, both):
-        training.run(some, some.model("vae"), binary_dataset(), "vae", 0, 0.0)
+        training.run(some, some.model("vae", "binary"), binary_dataset(), "vae", 0, 0.0)
         epochs.append(yaml.safe_load((project / "runs/mnist5k/vae/seed0/config.json").read_text())["epochs"])
     assert epochs == [1 / (96 // 32), 1 / (136 // 32)]
     assert binary_dataset().training_images("train+valid")[96:].max() == 200
