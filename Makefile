@@ -8,6 +8,7 @@ export PATH := $(BIN):$(PATH)
 
 # The rows of the paper's tables, and the curve over contexts.
 ROWS := vlae,vlae_untied,vlae_gaussian_prior,vlae_iaf_posterior
+COLOR_ROWS := resnet_vlae,densenet_vlae,densenet_vlae_4x2,densenet_vlae_5x3,densenet_vlae_grayscale
 CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
 
 repro: .venv/installed
@@ -17,7 +18,10 @@ repro: .venv/installed
 paper: .venv/installed
 	$(BIN)/dvc exp run -n paper -S scale=paper -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
 	  -S 'color_datasets=[cifar10]' -S 'vae_models=[vae,af_vae,iaf_vae]' -S 'vlae_models=[$(ROWS)]' \
-	  -S 'evaluate_models=[vae,af_vae,iaf_vae,pixelcnn,$(ROWS)]'
+	  -S 'evaluate_models=[vae,af_vae,iaf_vae,pixelcnn,$(ROWS)]' \
+	  -S 'color_vae_models=[resnet_af_vae,resnet_iaf_vae]' -S 'color_pixelcnn_models=[pixelcnnpp]' \
+	  -S 'color_vlae_models=[$(COLOR_ROWS)]' \
+	  -S 'color_evaluate_models=[resnet_af_vae,resnet_iaf_vae,pixelcnnpp,$(COLOR_ROWS)]'
 
 context: .venv/installed
 	$(BIN)/dvc exp run -n context -S 'vae_models=[vae,context_0]' -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \

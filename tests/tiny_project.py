@@ -6,11 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from conftest import ROOT, binary_images
+from conftest import ROOT, binary_images, color_images
 
 from pipeline.data.datasets import Dataset, save
 
 TINY = {"latent_dim": 4, "encoder_channels": [4, 4], "hidden_units": 16, "flow_hidden_units": [16], "filters": 4}
+TINY_COLOR = {"latent_maps": 4, "channels": 4, "inner_channels": 6, "flow_steps": 2, "flow_maps": [8], "blocks": 2,
+              "filters": 4, "mixtures": 2}  # fmt: skip
+
+
+def color_dataset() -> Dataset:
+    """Colour images of 8×8, labelled."""
+    splits = [color_images(count, (3, 8, 8), seed).numpy().astype(np.uint8) for seed, count in enumerate((96, 40, 40))]
+    return Dataset("photos", "color", False, *splits, *(np.arange(len(images)) % 3 for images in splits))
 
 
 def binary_dataset(name: str = "mnist5k") -> Dataset:
@@ -22,12 +30,16 @@ def binary_dataset(name: str = "mnist5k") -> Dataset:
 
 
 def write_project(folder: Path) -> None:
-    """params.yaml (tiny models, 60 steps, a checkpoint at every step) and a tiny mnist5k."""
+    """params.yaml (tiny models, 60 steps, a checkpoint at every step), a tiny mnist5k and tiny photos."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"scale": "smoke", "checkpoint_seconds": 0}
-    params["scales"]["smoke"]["binary"] |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
+    for budget in params["scales"]["smoke"].values():
+        budget |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
     params["training"]["threads"] = 1
     for block in params["models"].values():
         block |= TINY
+    for block in params["color_models"].values():
+        block |= TINY_COLOR
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     save(binary_dataset(), folder / "data/processed/mnist5k.npz")
+    save(color_dataset(), folder / "data/processed/photos.npz")

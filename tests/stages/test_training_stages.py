@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, binary_images
-from tiny_project import binary_dataset, write_project
+from tiny_project import binary_dataset, color_dataset, write_project
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
@@ -125,6 +125,24 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch
     assert run.metrics["exact"] == (block.posterior == "none")
     assert ("active_units" in run.metrics) == ("probe_z" in run.metrics) == ("kept_fine" in run.metrics)
     assert len(run.dimensions.get("kl_nats", ())) == (0 if block.posterior == "none" else 4)
+
+
+@pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").color_models))
+def test_every_colour_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
+    monkeypatch.chdir(project)
+    params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
+    block = params.model(model, "color")
+    training.run(params, block, color_dataset(), model, 0, None)
+    evaluate.evaluate(params, color_dataset(), training.run_folder("photos", model, 0), 0)
+    run = read_run(project / f"runs/photos/{model}/seed0", "photos", model)
+    assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
+    assert run.metrics["bits_per_dim"] == pytest.approx(run.metrics["nll"] / 192 / np.log(2))
+    latent = block.posterior != "none"
+    assert ("kept_color" in run.metrics) == ("probe_z" in run.metrics) == latent
+    assert set(run.panels) == {"samples", *(("originals", "decompressions") if latent else ())}
+    assert run.panels["samples"].shape == (64, 3, 8, 8)
+    soft = block.objective == "soft_free_bits"
+    assert (run.history["kl_weight"] != 1).any() == soft  # its state is in the history
 
 
 def test_training_on_validation_images_too_makes_longer_epochs_of_grey_levels(project, monkeypatch):
