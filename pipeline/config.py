@@ -257,6 +257,8 @@ def _check_names(params: Params) -> None:
     for name in params.own_datasets:
         if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset)):
             raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
+    for name in set(params.models) & set(params.color_models):
+        raise ParamError(f"color_models.{name}: is the name of a block of models, too")
     _check_models("", params, params.models)
     _check_models("color_", params, params.color_models)
 

@@ -1,4 +1,7 @@
-"""The one place where units are converted. Everything is kept in nats per image until it is reported."""
+"""The one place where units are converted, and what 8-bit colours are.
+
+Everything is kept in nats per image until it is reported.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
+LEVELS = 256
+"""Values of an 8-bit channel."""
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in the gray of a colour (ITU-R BT.601): of a grayscale window too (Appendix B)."""
 Quantity = TypeVar("Quantity", float, np.ndarray)
 
 

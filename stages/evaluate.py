@@ -31,7 +31,7 @@ def main() -> None:
     """Read weights and prepared data; write metrics, per-image tables, panels and dimensions beside the weights."""
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description="Evaluate a trained model.")
     parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
-    parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--model", required=True, help="a block of `models:` or `color_models:` in params.yaml")
     parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
     arguments = parser.parse_args()
     params = load_params()

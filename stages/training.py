@@ -75,7 +75,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
 def _arguments(stage: Stage) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m stages.train_{stage}", description=f"Train a {stage} model.")
     parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
-    parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
+    parser.add_argument("--model", required=True, help="a block of `models:` or `color_models:` in params.yaml")
     parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
     return parser.parse_args()

@@ -11,13 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.evaluation.bootstrap import BOOTSTRAP_RESAMPLES
+from pipeline.units import LUMA
 
 __all__ = ["COARSE_FACTOR", "chroma", "coarse", "distortion", "fine", "kept", "luma"]
 
 COARSE_FACTOR = 4
 """Side of a block in pixels."""
-LUMA = np.array((0.299, 0.587, 0.114))
-"""Weights of R, G and B in Y'; Cb and Cr are (B − Y') / 1.772 and (R − Y') / 1.402 (ITU-R BT.601)."""
 NOTHING_VARIES = 1e-9
 """A norm below this is rounding, not signal: one pixel that differs in one image already has a norm near 1."""
 
@@ -48,7 +47,7 @@ def luma(images: np.ndarray) -> np.ndarray:
 
 
 def chroma(images: np.ndarray) -> np.ndarray:
-    """The planes Cb and Cr of colour images (N, 3, H, W): (N, 2, H, W), both 0 for gray."""
+    """The planes Cb and Cr of colour images (N, 3, H, W): (N, 2, H, W), both 0 for gray (ITU-R BT.601)."""
     gray = luma(images)
     return np.concatenate([(images[:, 2:] - gray) / 1.772, (images[:, :1] - gray) / 1.402], axis=1)
 

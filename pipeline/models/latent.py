@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from pipeline.models.decoders import AutoregressiveDecoder, FactorizedDecoder, PixelCNN, start_over
 from pipeline.models.latent_parts import AutoregressivePrior, GaussianPrior, Posterior
+from pipeline.models.layers import kept_weights
 from pipeline.models.pixelcnnpp import PixelCNNPP
 
 
@@ -66,11 +67,12 @@ class LatentVariableModel(nn.Module):
         (B, C, H, W) to (B,) nats.
         """
         bounds = []
-        for batch in self._groups(x, importance_samples):
-            total = torch.full((len(batch),), -math.inf, device=x.device)
-            for reconstruction, kl in self._portions(batch, importance_samples, generator):
-                total = torch.logaddexp(total, torch.logsumexp(-reconstruction - kl, dim=0))
-            bounds.append(total - math.log(importance_samples))
+        with kept_weights(self):
+            for batch in self._groups(x, importance_samples):
+                total = torch.full((len(batch),), -math.inf, device=x.device)
+                for reconstruction, kl in self._portions(batch, importance_samples, generator):
+                    total = torch.logaddexp(total, torch.logsumexp(-reconstruction - kl, dim=0))
+                bounds.append(total - math.log(importance_samples))
         return torch.cat(bounds)
 
     @torch.no_grad()
@@ -79,7 +81,8 @@ class LatentVariableModel(nn.Module):
 
         Their negative sum is the log importance weight of z_k. No more than these numbers grows with B or `draws`.
         """
-        groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in self._groups(x, draws)]
+        with kept_weights(self):
+            groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in self._groups(x, draws)]
         reconstruction, kl = torch.cat(groups, dim=2)
         return reconstruction, kl
 

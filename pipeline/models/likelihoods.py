@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEVELS = 256
+from pipeline.units import LEVELS
+
 HALF = (LEVELS - 1) / 2
 """Levels 0 … 255 are −1 … 1 to a network: level / HALF − 1."""
 START_LOG_SCALE = -2.5
 """What a log scale is where its parameter is 0: about 10 levels. From 0 itself a small learning rate takes long."""
 SMALLEST_LOG_SCALE = -7.0
-"""A component this narrow has all its mass in one level."""
+"""A component this narrow has nearly all its mass in the one or two levels next to its mean."""
 
 
 def scaled(levels: Tensor) -> Tensor:

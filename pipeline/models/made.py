@@ -99,7 +99,7 @@ class ConvMADE(nn.Module):
             h = layer(h if i == 0 else F.relu(h))
             if i == 0 and self.context is not None:
                 h = h + self.context(context)
-        return h.float().flatten(1)
+        return h.flatten(1)
 
     @torch.no_grad()
     def solve(self, base: Tensor) -> Tensor:

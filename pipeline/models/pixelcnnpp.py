@@ -13,9 +13,8 @@ from pipeline.models.layers import Conv2d, WeightNorm, doubled
 from pipeline.models.likelihoods import LogisticMixture, scaled
 from pipeline.models.masked import MaskedConv2d, Reach
 from pipeline.models.pixelcnnpp_sampling import sample_pixelcnnpp
+from pipeline.units import LUMA
 
-LUMA = (0.299, 0.587, 0.114)
-"""Of R, G and B: what a grayscale window sees (Appendix B)."""
 UPWARD_LEFT = Reach(1, 1, 0)
 """2×2: the pixel, its left neighbour, and the two above them."""
 
@@ -187,13 +186,14 @@ class PixelCNNPP(nn.Module):
     def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
         """Mixture parameters (k·B, P, H, W) from features (B, …), which start over for k·B maps (k·B, M, H, W)."""
         outputs: list[Tensor] = []
-        start = features.repeat(len(maps) // len(features), 1, 1, 1)
         maps = doubled(maps)
-        for gate, layer, of_block in zip(self.gates, self.maps_layers, start.chunk(len(self.blocks), 1), strict=True):
-            of_maps = layer(maps)
-            horizontal, c = of_block.chunk(2, 1)
-            outputs.append(gate(horizontal + of_maps, c + of_maps, *outputs[-1:]))
-        return self.head(doubled(torch.cat(outputs, 1)))
+        parts = features.chunk(len(self.blocks), 1)
+        for gate, layer, of_block in zip(self.gates, self.maps_layers, parts, strict=True):
+            of_maps = layer(maps).unflatten(0, (-1, len(features)))
+            horizontal, c = ((part + of_maps).flatten(0, 1) for part in of_block.chunk(2, 1))
+            outputs.append(gate(horizontal, c, *outputs[-1:]))
+        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 would round the means to half a level
+            return self.head(doubled(torch.cat(outputs, 1).to(self.head.bias.dtype)))
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
         """Mixture parameters (B, P, H, W) of levels x (B, C, H, W), given maps (B, M, H, W)."""

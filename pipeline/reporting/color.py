@@ -30,11 +30,6 @@ def baseline_results(dataset: Dataset, images: int, seed: int) -> list[Training]
     return results
 
 
-def windows(runs: Sequence[Run]) -> list[Run]:
-    """The runs of Figure 3: those with a code and a window."""
-    return [run for run in runs if not run.metrics["exact"] and run.block["decoder"] != "factorized"]
-
-
 def color_records(runs: Sequence[Run]) -> list[Record]:
     """A record a model: bits/dim, and with a code its KL and what a decompression keeps of the original."""
     keys = ("bits_per_dim", "bits_per_dim_low", "bits_per_dim_high", "elbo_bits_per_dim", "kl_nats", "kl_bits",

@@ -40,7 +40,7 @@ _NAMES = {
     "densenet_vlae_5x3": "DenseNet VLAE, 5x3",
     "densenet_vlae_grayscale": "DenseNet VLAE, 7x4 grayscale",
     "resnet_af_vae": "ResNet VAE with AF prior",
-    "resnet_iaf_vae": "ResNet VAE with IAF",
+    "resnet_iaf_vae": "ResNet VAE with IAF posterior",
     "pixelcnnpp": "PixelCNN++ of a 7x4 window",
     "narrow_4x2": "narrow VLAE, 4x2",
     "narrow_5x3": "narrow VLAE, 5x3",
@@ -137,7 +137,7 @@ class Run(Training):
     """One trained and evaluated model of this run.
 
     `per_image`, `per_image_train` and `dimensions` map a column of the CSV file to its values, the first two nats of
-    each image; `panels` holds uint8 images (N, C, H, W) in {0, 1}; `seeds` the metrics under each seed, this one first.
+    each image; `panels` holds uint8 images (N, C, H, W); `seeds` the metrics under each seed, this one first.
     """
 
     per_image: dict[str, np.ndarray]

@@ -78,7 +78,7 @@ def sections(
         Section("windows", "What each window leaves to z", "Windows", [prose.COLOR_KEPT],
                 _each(color, [("kept", "")], color_view)),
         Section("differences", "One change at a time", "Differences", [prose.DIFFERENCES],
-                [*_each(binary, [], differences_view), *_each(binary, [], seeds_view)]),
+                [*_each(binary, [], differences_view), *_each(groups, [], seeds_view)]),
         Section("code", "What the code costs and carries", "Code", [prose.CODE_LENGTH, prose.INFORMATION],
                 _each(binary, [("code-length", ""), ("kl-spectrum", prose.SPECTRUM)],
                       code_length_view, information_view)),
@@ -89,7 +89,7 @@ def sections(
         Section("rate-distortion", "z as a lossy code, beside image codecs", "Rate and distortion",
                 [prose.RATE_DISTORTION], _each(binary, [("rate-distortion", "")])),
         Section("samples-k", "How many importance samples", "K", [prose.BOUNDS],
-                _each(binary, [("bounds", "")], bounds_view)),
+                [*_each(binary, [("bounds", "")], bounds_view), *_each(color, [], bounds_view)]),
         Section("curves", "Learning curves", "Learning curves", [prose.CURVES],
                 _each(binary, [("learning-curves", "")])),
         Section("color-curves", "Learning curves, colour", "Learning curves, colour", [prose.COLOR_CURVES],
@@ -131,7 +131,8 @@ def _color_figures(groups: dict[str, list[Run]]) -> list[Part]:
         pairs = [Picture(f"{name}-{run.model}-reconstructions.png", f"{run.name}: images and decompressions")
                  for run in runs if not run.metrics["exact"]]  # fmt: skip
         samples = [Picture(f"{name}-{run.model}-samples.png", f"{run.name}: {bits_caption(run)}") for run in runs]
-        parts += [Part(f"Figure 3, {name}", pairs), Part(f"Figure 4, {name}", samples)]
+        parts += [Part(f"Figure 3, {name}", pairs)] if pairs else []
+        parts.append(Part(f"Figure 4, {name}", samples))
     return parts
 
 

@@ -9,7 +9,7 @@ from pipeline.seeding import stream
 
 
 class Batches:
-    """Training images (N, C, H, W) uint8 on the device; `batch(step)` gives (B, C, H, W) float in {0, 1}.
+    """Training images (N, C, H, W) uint8 on the device; `batch(step)` gives (B, C, H, W) float.
 
     Every epoch is a new permutation, of which an incomplete last batch is left out. `dynamic` images are grey levels,
     drawn anew as Bernoulli(level / 255) at every visit.

@@ -7,10 +7,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -24,6 +24,8 @@ from pipeline.training.gradients import Gradients, gradients_of
 from pipeline.training.objectives import Objective
 
 INITIALIZATION_IMAGES = 512
+VALIDATED_AT_ONCE = 500
+"""Both at most; a large model takes as many as it can hold, `rows_at_once`."""
 HISTORY_COLUMNS = (
     "step", "epoch", "learning_rate", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight"
 )  # fmt: skip
@@ -87,7 +89,7 @@ class State:
 def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkpoint: Path) -> State:
     """Train `model` in place until `plan.steps` or `plan.seconds`; the weights to use are `state.average.module`.
 
-    `validation` (N, C, H, W) float in {0, 1}, on the model's device like `batches`. A checkpoint at the path given is
+    `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
     resumed from, and written as time goes; the caller deletes it once the results are safe. Raises FloatingPointError
     if the loss is no longer finite.
     """
@@ -115,7 +117,8 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
 def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> State:
     saved = load_checkpoint(checkpoint)
     if saved is None:
-        first = torch.cat([batches.batch(i) for i in range(max(1, INITIALIZATION_IMAGES // batches.batch_size))])
+        count = min(INITIALIZATION_IMAGES, model.rows_at_once)
+        first = torch.cat([batches.batch(i) for i in range(max(1, count // batches.batch_size))])
         initialize(model, first, stream(plan.seed, "initialization", device=first.device))
     state = State(
         model,
@@ -149,7 +152,7 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
     """Means over the training steps since the last row, and the averaged weights on the validation images."""
     count, elbo, kl = state.sums
     state.sums = [0.0, 0.0, 0.0]
-    valid_elbo, valid_kl = validate(state.average.module, validation, plan.seed)
+    valid_elbo, valid_kl = validate(cast(Model, state.average.module), validation, plan.seed)
     values = (
         state.step,
         state.step / batches.per_epoch,
@@ -164,10 +167,11 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
 
 
 @torch.no_grad()
-def validate(model: nn.Module, images: Tensor, seed: int) -> tuple[float, float]:
+def validate(model: Model, images: Tensor, seed: int) -> tuple[float, float]:
     """Mean one-sample ELBO and KL of `images` (N, C, H, W), nats per image, with the same noise at every call."""
     generator = stream(seed, "validation", device=images.device)
-    losses = [model.loss(batch, generator) for batch in images.split(500)]  # type: ignore[operator]
+    at_once = min(VALIDATED_AT_ONCE, model.rows_at_once)
+    losses = [model.loss(batch, generator) for batch in images.split(at_once)]
     reconstruction, kl = (
         torch.cat([parts[name] for parts in losses]).mean().item() for name in ("reconstruction", "kl")
     )

@@ -1,4 +1,4 @@
-"""The models of colour images as wholes: bounds, shapes, networks, and what the grayscale window leaves to z."""
+"""The models of colour images as wholes: bounds, shapes, networks, and what is refused."""
 
 import math
 
@@ -104,3 +104,8 @@ def test_a_colour_block_is_checked():
         build_model(COLOR_VLAE | {"context": "4x4"})
     with pytest.raises(ParamError, match="network"):
         build_model(COLOR_VLAE | {"network": "vgg"})
+
+
+def test_images_that_have_no_quarter_are_refused():
+    with pytest.raises(ValueError, match="4 must divide"):
+        build_model(COLOR_VLAE, (3, 30, 32))

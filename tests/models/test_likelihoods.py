@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from pipeline.models.likelihoods import HALF, LogisticMixture, log_mass, scaled
+from pipeline.models.likelihoods import HALF, START_LOG_SCALE, LogisticMixture, log_mass, scaled
 
 LEVELS = torch.arange(256.0)
 
@@ -79,10 +79,24 @@ def test_means_of_later_channels_shift_with_earlier_ones():
     r, g, _ = scaled(x).flatten()
     means = (0.1, -0.2 + np.tanh(0.5) * r, 0.3 + np.tanh(-0.7) * r + np.tanh(0.9) * g)
     expected = sum(
-        log_mass(x[0, i, 0], torch.as_tensor(mean), torch.tensor(log_scale))
+        log_mass(x[0, i, 0], torch.as_tensor(mean), torch.tensor(START_LOG_SCALE + log_scale))
         for i, (mean, log_scale) in enumerate(zip(means, (-3.0, -3.0, -2.0), strict=True))
     )
     assert torch.allclose(mixture.log_prob(parameters, x)[0], expected)
+
+
+def test_single_levels_are_drawn_as_often_as_their_mass_says():
+    """Narrow components, the tails' levels 0 and 255 included; within 5 standard errors."""
+    mixture, count = LogisticMixture(3, channels=1), 400_000
+    means, scales = torch.tensor([-1.0, 0.1, 0.999]), torch.tensor([-5.0, -4.5, -5.0])
+    parameters = torch.cat([torch.tensor([0.2, 0.5, 0.0]), means, scales - START_LOG_SCALE]).view(1, -1, 1)
+    uniforms = torch.rand(1, mixture.uniforms, count, generator=torch.Generator().manual_seed(0))
+    draws = mixture.sample(parameters.expand(-1, -1, count), uniforms).flatten().long()
+    exact = mixture.log_prob(parameters.expand(256, -1, -1), LEVELS.view(256, 1, 1)).exp()
+    frequencies = torch.bincount(draws, minlength=256) / count
+    error = (exact * (1 - exact) / count).sqrt()
+    assert (exact > 0.05).sum() >= 5
+    assert ((frequencies - exact).abs() < 5 * error + 1e-5).all()
 
 
 def test_draws_have_the_probabilities_of_the_mixture():

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import VLAE, binary_images
+from conftest import COLOR_VLAE, VLAE, binary_images, color_images
 
 from pipeline import build_model
 from pipeline.models.layers import initialize
@@ -32,14 +32,17 @@ def test_they_are_those_of_the_objective_at_this_noise():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("bfloat16", [False, True])
-def test_captured_gradients_are_the_same_at_every_replay(bfloat16):
-    model = build_model(VLAE, SHAPE)
-    initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(
+    ("block", "images", "shape"), [(VLAE, binary_images, SHAPE), (COLOR_VLAE, color_images, (3, 8, 8))]
+)
+def test_captured_gradients_are_the_same_at_every_replay(block, images, shape, bfloat16):
+    model = build_model(block, shape)
+    initialize(model, images(16, shape), torch.Generator().manual_seed(0))
     model = model.cuda()
     eager = Gradients(copy.deepcopy(model), OBJECTIVE, bfloat16)
     captured = CapturedGradients(model, OBJECTIVE, bfloat16)
     for seed, weight in ((7, 0.25), (8, 1.0), (7, 0.25)):
-        x = binary_images(4, SHAPE, seed).cuda()
+        x = images(4, shape, seed).cuda()
         assert torch.allclose(eager(x, seed, weight), captured(x, seed, weight), rtol=0.02 if bfloat16 else 1e-4)
         for a, b in zip(eager.model.parameters(), captured.model.parameters(), strict=True):
             tolerance = (0.05 if bfloat16 else 1e-3) * (1e-3 + a.grad.abs().max().item())

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import PIXELCNN, VLAE, binary_images
+from conftest import COLOR_VLAE, PIXELCNN, VLAE, binary_images, color_images
 
 from pipeline import build_model
 from pipeline.training.batches import Batches
@@ -52,6 +52,26 @@ def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds, rule):
     assert torch.equal(weights(state), weights(whole))
     assert state.history == whole.history
     assert (state.history[-1]["kl_weight"] != 1) == (rule == "soft_free_bits")
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_colour_model_learns_and_resumes_to_the_same_bits(tmp_path, bfloat16):
+    shape = (3, 8, 8)
+
+    def go(name, **changes):
+        plan = dataclasses.replace(
+            PLAN, objective=Objective("soft_free_bits", 20.0), bfloat16=bfloat16, steps=40, **changes
+        )
+        batches = Batches(color_images(64, shape).to(torch.uint8), False, 16, 0)
+        return train(build_model(COLOR_VLAE, shape), batches, color_images(8, shape, 1), plan, tmp_path / name)
+
+    whole, state = go("whole.pt"), go("pieces.pt", seconds=0.0)
+    while state.step < 40:
+        state = go("pieces.pt", seconds=0.05)
+    assert torch.equal(weights(state), weights(whole))
+    assert state.history == whole.history
+    assert state.history[-1]["train_elbo"] > state.history[0]["train_elbo"] + 50
+    assert state.history[-1]["kl_weight"] < 1
 
 
 def test_a_finished_training_writes_no_checkpoint_of_its_own_accord(tmp_path):
