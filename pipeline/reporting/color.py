@@ -63,6 +63,13 @@ def color_view(runs: Sequence[Run]) -> View:
     return View("", header, rows, "tables/color.csv")
 
 
+def in_figure_4(run: Run) -> bool:
+    """Whether it is one of the two windows that the paper shows samples of; those of the others are under figures/."""
+    block = run.block
+    window = block["context"] if block["decoder"] == "pixelcnnpp" and not block["grayscale"] else None
+    return not run.metrics["exact"] and window in ("4x2", "7x4")
+
+
 def bits_caption(run: Run) -> str:
     """The caption of a picture of Figure 4."""
     record = color_records([run])[0]

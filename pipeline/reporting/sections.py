@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
 from pipeline.reporting.claims import STATIC_MNIST
-from pipeline.reporting.color import bits_caption, color_view
+from pipeline.reporting.color import bits_caption, color_view, in_figure_4
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_views import compute_view, results_view, text_view
 from pipeline.reporting.runs import Run, Training
@@ -130,9 +130,10 @@ def _color_figures(groups: dict[str, list[Run]]) -> list[Part]:
     for name, runs in groups.items():
         pairs = [Picture(f"{name}-{run.model}-reconstructions.png", f"{run.name}: images and decompressions")
                  for run in runs if not run.metrics["exact"]]  # fmt: skip
-        samples = [Picture(f"{name}-{run.model}-samples.png", f"{run.name}: {bits_caption(run)}") for run in runs]
-        parts += [Part(f"Figure 3, {name}", pairs)] if pairs else []
-        parts.append(Part(f"Figure 4, {name}", samples))
+        samples = [Picture(f"{name}-{run.model}-samples.png", f"{run.name}: {bits_caption(run)}")
+                   for run in runs if in_figure_4(run)]  # fmt: skip
+        parts += [Part(heading, pictures) for heading, pictures in
+                  ((f"Figure 3, {name}", pairs), (f"Figure 4, {name}", samples)) if pictures]  # fmt: skip
     return parts
 
 
