@@ -26,7 +26,7 @@ TOLERANCE = 0.01
 DECIMALS = 0.0005
 """Nats an image: per_image.csv has 3 decimals."""
 SUMS = 5e-6
-"""Part of an exact NLL: float32 sums in another order. They move the Unconditional Decoder's 90 nats by less than 0.0001
+"""Part of an exact NLL: float32 sums in another order move the Unconditional Decoder's 90 nats by less than 0.0001
 (compiled, beside layer by layer)."""
 MOST_NOISE = 0.5
 """Of the spread over images: on the same images differences vary far less (a VLAE's by 0.4 nats of 20), else more."""
