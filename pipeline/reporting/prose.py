@@ -101,7 +101,8 @@ BOUNDS = (
 PUBLISHED = (
     "Longer trainings than this run's, committed under published/ with weights and the NLL of every test image; `make "
     "verify` evaluates them again. Curves: validation images, averaged weights, one sample of z an image; dotted: "
-    "training batches. One that was not evaluated is there for its curve alone."
+    "training batches. A model trained on train+valid, as the paper's final ones are, has seen the validation images. "
+    "One that was not evaluated is there for its curve alone."
 )
 COMPUTE = (
     "The second table is what a training took: its minutes, validation included, and the training images a second that "

@@ -30,6 +30,7 @@ def published_records(published: Sequence[Published]) -> list[Record]:
                 "seed": config["seed"],
                 "steps": config["steps"],
                 "epochs": config["epochs"],
+                "trained_on": config["training"]["images"],
                 "valid_elbo": last["valid_elbo"],
                 "valid_kl": last["valid_kl"],
                 **{key: metrics.get(key) for key in ("nll", "nll_low", "nll_high", "kl_nats", "train_nll", "exact")},

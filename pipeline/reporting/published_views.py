@@ -12,11 +12,11 @@ from pipeline.reporting.views import View, number
 
 def results_view(trainings: Sequence[Published]) -> View:
     """What came out: the last point of the learning curves, the test figures, deviations; the notes below."""
-    header = ("model", "made of", "epochs", "valid. −ELBO, nats", "valid. KL, nats", "test NLL, nats", "95 % interval",
-              "test KL, nats", "K", "test images", "seed", "deviations")  # fmt: skip
+    header = ("model", "made of", "trained on", "epochs", "valid. −ELBO, nats", "valid. KL, nats", "test NLL, nats",
+              "95 % interval", "test KL, nats", "K", "test images", "seed", "deviations")  # fmt: skip
     rows = []
     for training, record in zip(trainings, published_records(trainings), strict=True):
-        cells = [training.name, training.parts, f"{record['epochs']:.1f}"]
+        cells = [training.name, training.parts, record["trained_on"], f"{record['epochs']:.1f}"]
         cells += [f"{-record['valid_elbo']:.2f}", f"{record['valid_kl']:.2f}", *_test_cells(record)]
         cells += [str(record["seed"]), record["deviations"]]
         rows.append(("", cells))

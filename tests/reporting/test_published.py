@@ -42,7 +42,7 @@ def test_one_without_metrics_has_a_curve_and_no_row(new_published):
     assert (curve.metrics, curve.per_image) == ({}, {})
     assert len(curve.history["step"]) == 12
     assert all(record["ours"] is None for record in table_records(paper.STATIC_MNIST, [curve]))
-    assert results_view([curve]).rows[0][1][5:10] == ["not evaluated", "", "", "", ""]
+    assert results_view([curve]).rows[0][1][6:11] == ["not evaluated", "", "", "", ""]
     assert text_records([curve]) == []
 
 
@@ -80,6 +80,14 @@ def test_a_published_model_brings_its_table_into_view(new_published):
     cifar = new_published("vlae", "cifar10")
     named = type(cifar)(**{**vars(cifar), "model": "resnet_vlae"})
     assert "5" in [table.number for table in shown_tables([named])]
+
+
+def test_the_images_trained_on_are_told(make_published, tmp_path):
+    folder = make_published(tmp_path, "mnist_static")
+    for images in ("train", "train+valid"):
+        change(folder, training={"images": images})
+        view = results_view([read_published(folder)])
+        assert dict(zip(view.header, view.rows[0][1], strict=True))["trained on"] == images
 
 
 def test_notes_stand_under_both_tables(make_published, tmp_path):
