@@ -110,8 +110,7 @@ COMPUTE = (
 )
 COLOR_FIGURES = (
     "Figure 3: test images, each with its decompression to the right, the same images for every window. What is the "
-    "same is in z; what differs was redrawn from the window. Figure 4: samples of the "
-    "windows 4x2 and 7x4."
+    "same is in z; what differs was redrawn from the window. Figure 4: samples of the windows 4x2 and 7x4."
 )
 COLOR_KEPT = (
     "What Figure 3 shows, as correlations of test images with their decompressions, after the means over all images "

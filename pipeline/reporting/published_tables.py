@@ -78,8 +78,8 @@ def text_records(published: Sequence[Published]) -> list[Record]:
     # "An identical VAE with a factorized decoder" says nothing of its prior.
     factorized = "KL of the VAE with a factorized decoder, "
     codes = (
-        (paper.KL_VLAE, "vlae", "KL of VLAE"),
-        (paper.KL_VAE, "vae", factorized + "Gaussian prior"),
+        (paper.KL_VLAE, paper.KL_VLAE.model, "KL of VLAE"),
+        (paper.KL_VAE, paper.KL_VAE.model, factorized + "Gaussian prior"),
         (paper.KL_VAE, "af_vae", factorized + "AF prior"),
     )
     records: list[Record] = []
