@@ -105,7 +105,7 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
 
 def _write(folder: Path, state: State, config: dict[str, Any]) -> None:
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    save_run(folder, state.average.module, config | {"parameters": parameters})
+    save_run(folder, state.averaged, config | {"parameters": parameters})
     pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
     (folder / "provenance.json").write_text(json.dumps(_provenance(state, config), indent=2) + "\n")
 

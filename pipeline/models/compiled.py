@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.native import in_parts, library
+from pipeline.models.native import Compiled, in_parts
 
 Layers = Iterable[tuple[Tensor, Tensor]]
 """Weights (outputs, inputs, taps) and biases (outputs,), in the order of use."""
@@ -31,25 +31,7 @@ class _Shape(ctypes.Structure):
     )
 
 
-class _Compiled:
-    """A function of native/`source`, compiled with `constants`."""
-
-    def __init__(self, source: str, **constants: int) -> None:
-        self.source, self.constants = source, constants
-
-    @property
-    def library(self) -> ctypes.CDLL | None:
-        """None where there is no working compiler."""
-        return library(self.source, **self.constants)
-
-    def takes(self, network: nn.Module) -> bool:
-        """Whether it can stand for this network: not on a GPU, nor while hooks have to see the layers."""
-        weight = next(network.parameters())
-        on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
-        return on_cpu and not any(part._forward_hooks for part in network.modules()) and self.library is not None
-
-
-class CompiledPixelCNN(_Compiled):
+class CompiledPixelCNN(Compiled):
     """log p(x | maps) in nats of images x (N, C, H, W) in {0, 1}, and its gradients.
 
     From what the first layer makes of x, features (N, channels, H, W), and from maps (N, M, H, W): a 3×3 convolution
@@ -154,7 +136,7 @@ class Block(NamedTuple):
     out_width: int
 
 
-class CompiledGenerator(_Compiled):
+class CompiledGenerator(Compiled):
     """The generator's residual blocks without gradients: start (N, channels, h, w) to maps (N, M, H, W)."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:

@@ -1,4 +1,4 @@
-"""C++ beside the models: compiled once on the user's machine, and called on equal parts of a batch at once."""
+"""C++ for the CPU: compiled once on the user's machine, and called on equal parts of the work at once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def library(source: str, **constants: int) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(_compiled(SOURCES / source, constants)))
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
-        log.warning("%s is not used, the layers run one by one, several times slower: %s", source, error)
+        log.warning("%s is not used; what it does goes operation by operation, several times slower: %s", source, error)
         return None
 
 
@@ -66,8 +67,26 @@ def _processor() -> str:
     return f"{platform.machine()} {platform.libc_ver()} {flags}"
 
 
+class Compiled:
+    """A function of native/`source`, compiled with `constants`."""
+
+    def __init__(self, source: str, **constants: int) -> None:
+        self.source, self.constants = source, constants
+
+    @property
+    def library(self) -> ctypes.CDLL | None:
+        """None where there is no working compiler."""
+        return library(self.source, **self.constants)
+
+    def takes(self, network: nn.Module) -> bool:
+        """Whether it can work on this network: not on a GPU, nor while hooks have to see the layers."""
+        weight = next(network.parameters())
+        on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+        return on_cpu and not any(part._forward_hooks for part in network.modules()) and self.library is not None
+
+
 def in_parts(count: int, work: Callable[[slice, int], None]) -> None:
-    """`work` on as many equal parts of `count` images as torch has threads, at once; given the part and its number."""
+    """`work` on as many equal parts of `count` items as torch has threads, at once; given the part and its number."""
     threads = torch.get_num_threads()
     bounds = [count * number // threads for number in range(threads + 1)]
     parts = [slice(*pair) for pair in itertools.pairwise(bounds)]

@@ -11,17 +11,16 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from pipeline.models.latent import Model
 from pipeline.models.layers import initialize
 from pipeline.seeding import stream, stream_seed
-from pipeline.training.averaging import polyak_average
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.training.gradients import Gradients, gradients_of
 from pipeline.training.objectives import Objective
+from pipeline.training.updates import Updates
 
 INITIALIZATION_IMAGES = 512
 VALIDATED_AT_ONCE = 500
@@ -62,8 +61,7 @@ class State:
     """All that changes from step to step; the random numbers do not, being functions of the step."""
 
     model: Model
-    average: AveragedModel
-    optimizer: torch.optim.Optimizer
+    updates: Updates
     gradients: Gradients
     kl_weight: float
     step: int = 0
@@ -75,19 +73,27 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
         save_checkpoint(path, parts | {name: getattr(self, name) for name in self.NUMBERS})
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        for name in ("model", "average", "optimizer"):
-            getattr(self, name).load_state_dict(saved[name])
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
         for name in self.NUMBERS:
             setattr(self, name, saved[name])
 
+    @property
+    def averaged(self) -> Model:
+        """The model with the averaged weights."""
+        return cast(Model, self.updates.average.module)
+
+    def _parts(self) -> dict[str, Any]:
+        return {"model": self.model, "average": self.updates.average, "optimizer": self.updates.optimizer}
+
 
 def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkpoint: Path) -> State:
-    """Train `model` in place until `plan.steps` or `plan.seconds`; the weights to use are `state.average.module`.
+    """Train `model` in place until `plan.steps` or `plan.seconds`; the model to use is `state.averaged`.
 
     `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
     resumed from, and written as time goes; the caller deletes it once the results are safe. Raises FloatingPointError
@@ -122,8 +128,7 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
         initialize(model, first, stream(plan.seed, "initialization", device=first.device))
     state = State(
         model,
-        polyak_average(model, plan.polyak),
-        torch.optim.Adamax(model.parameters(), lr=plan.learning_rate, foreach=True),
+        Updates(model, plan.polyak),
         gradients_of(model, plan.objective, plan.bfloat16),
         plan.objective.first_weight,
     )
@@ -136,10 +141,7 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
 def _step(state: State, batches: Batches, plan: Plan) -> None:
     x, noise = batches.batch(state.step), stream_seed(plan.seed, "noise", state.step)
     means = state.gradients(x, noise, state.kl_weight)
-    for group in state.optimizer.param_groups:
-        group["lr"] = plan.rate(state.step)
-    state.optimizer.step()
-    state.average.update_parameters(state.model)
+    state.updates(plan.rate(state.step))
     state.step += 1
     reconstruction, kl = means.tolist()
     if not reconstruction + kl < float("inf"):
@@ -152,7 +154,7 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
     """Means over the training steps since the last row, and the averaged weights on the validation images."""
     count, elbo, kl = state.sums
     state.sums = [0.0, 0.0, 0.0]
-    valid_elbo, valid_kl = validate(cast(Model, state.average.module), validation, plan.seed)
+    valid_elbo, valid_kl = validate(state.averaged, validation, plan.seed)
     values = (
         state.step,
         state.step / batches.per_epoch,

@@ -26,7 +26,7 @@ def run(plan, path, block=VLAE):
 
 
 def weights(state):
-    return torch.cat([value.flatten() for value in state.average.module.state_dict().values()])
+    return torch.cat([value.flatten() for value in state.averaged.state_dict().values()])
 
 
 def test_training_lowers_the_bound(tmp_path):
@@ -96,7 +96,7 @@ def test_history_is_of_the_averaged_weights_and_of_the_steps_between(tmp_path):
     state = run(PLAN, tmp_path / "c.pt")
     assert [row["step"] for row in state.history] == [4, 8, 12]
     assert [row["epoch"] for row in state.history] == [1, 2, 3]
-    elbo, kl = validate(state.average.module, binary_images(8, SHAPE, 1), 0)
+    elbo, kl = validate(state.averaged, binary_images(8, SHAPE, 1), 0)
     assert (state.history[-1]["valid_elbo"], state.history[-1]["valid_kl"]) == (elbo, kl)
 
 
