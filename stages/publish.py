@@ -21,6 +21,7 @@ from pipeline.models.runs import load_run
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
+from pipeline.reporting.panels import samples_sheet, save_sheet
 from pipeline.reporting.runs import Run, read_file, read_run
 from stages import PUBLISHED, file_sha256, run_folder, run_stage
 from stages.commits import code_sha256_at
@@ -57,6 +58,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
         config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)
         write_results(Path(folder), run, config)
         shutil.copy(source / "history.csv", folder)
+        save_sheet(samples_sheet(run.panels["samples"]), Path(folder) / "samples.png")
         target.mkdir(parents=True, exist_ok=True)
         for file in sorted(Path(folder).iterdir()):
             shutil.move(file, target / file.name)

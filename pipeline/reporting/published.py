@@ -23,11 +23,13 @@ TRAINING_KEYS = ("batch_size", "training", "steps_planned", "device", "train_min
 class Published(Training):
     """A published training; `per_image` maps a column to the NLL of each test image, empty if it was not evaluated.
 
-    `note` says in the publisher's words what was done otherwise than in the paper, or tried.
+    `note` says in the publisher's words what was done otherwise than in the paper, or tried. `samples` is a PNG of 64
+    samples, if they were drawn.
     """
 
     per_image: dict[str, np.ndarray]
     note: str
+    samples: bytes | None
 
     @property
     def remark(self) -> str:
@@ -42,7 +44,7 @@ def collect_published(root: Path) -> list[Published]:
 
 def read_published(folder: Path) -> Published:
     """One of them; RunError names what is missing or damaged. Without metrics.json it was not evaluated."""
-    evaluated, note = (folder / "metrics.json").exists(), folder / "notes.md"
+    evaluated, note, samples = (folder / "metrics.json").exists(), folder / "notes.md", folder / "samples.png"
     metrics = read_file(folder, "metrics.json", METRIC_KEYS) if evaluated else {}
     return Published(
         folder.parent.name,
@@ -52,4 +54,5 @@ def read_published(folder: Path) -> Published:
         metrics=metrics,
         per_image=read_per_image(folder, metrics, ("nll",)) if evaluated else {},
         note=" ".join(note.read_text(encoding="utf-8").split()) if note.exists() else "",
+        samples=samples.read_bytes() if samples.exists() else None,
     )

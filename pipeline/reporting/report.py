@@ -59,7 +59,7 @@ def write_report(
     ]
     write_metrics(runs, folder / "metrics.json")
     write_tables(groups, published, baselines, folder / "tables")
-    draw_panels(runs, datasets, folder / "figures")
+    draw_panels(runs, published, datasets, folder / "figures")
     draw_charts(groups, longer, datasets, folder / "figures")
     content = {
         "prose": prose,
@@ -104,7 +104,7 @@ def write_tables(
     write_csv(color_records([run for run in runs if run.color]), folder / "color.csv")
 
 
-def draw_panels(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) -> None:
+def draw_panels(runs: Sequence[Run], published: Sequence[Published], datasets: Sequence[Dataset], folder: Path) -> None:
     """The images each model draws, and a sheet of each data set."""
     for run in runs:
         stem = f"{run.dataset}-{run.model}"
@@ -115,6 +115,9 @@ def draw_panels(runs: Sequence[Run], datasets: Sequence[Dataset], folder: Path) 
         if run.model == WALKED:
             for name, ends in (("interpolations", True), ("traversals", False)):
                 panels.save_sheet(panels.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
+    for training in published:
+        if training.samples is not None:
+            (folder / f"published-{training.dataset}-{training.model}-samples.png").write_bytes(training.samples)
     for dataset in datasets:
         chosen = np.linspace(0, len(dataset.train) - 1, min(64, len(dataset.train))).astype(int)
         panels.save_sheet(panels.data_sheet(dataset.train[chosen]), folder / f"data-{dataset.name}.png")

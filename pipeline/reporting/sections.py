@@ -73,8 +73,10 @@ def sections(
         Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS], _each(groups, [], claims_view)),
         Section("tables", "The paper's tables", "Tables", [prose.TABLES],
                 [Part(view.title, [], [view]) for view in tables]),
-        Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES], _figures(binary)),
-        Section("color-figures", "Figures 3 and 4", "Figures 3, 4", [prose.COLOR_FIGURES], _color_figures(color)),
+        Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES],
+                [*_published_samples(published, color=False), *_figures(binary)]),
+        Section("color-figures", "Figures 3 and 4", "Figures 3, 4", [prose.COLOR_FIGURES],
+                [*_published_samples(published, color=True), *_color_figures(color)]),
         Section("windows", "What each window leaves to z", "Windows", [prose.COLOR_KEPT],
                 _each(color, [("kept", "")], color_view)),
         Section("differences", "One change at a time", "Differences", [prose.DIFFERENCES],
@@ -111,6 +113,16 @@ def _each(
         if made or charts:
             parts.append(Part(name, charts, made))
     return parts
+
+
+def _published_samples(published: dict[str, list[Published]], color: bool) -> list[Part]:
+    return [
+        Part(f"{name}, {training.name}, published: {training.parts}",
+             [Picture(f"published-{name}-{training.model}-samples.png", "64 samples")])
+        for name, trainings in published.items()
+        for training in trainings
+        if training.samples is not None and training.color == color
+    ]  # fmt: skip
 
 
 def _figures(groups: dict[str, list[Run]]) -> list[Part]:

@@ -42,6 +42,7 @@ def published(make_published, tmp_path_factory):
     make_published(root, model="pixelcnn", evaluated=False)
     for model in ("vlae", "vlae_iaf_posterior"):
         (make_published(root, "mnist_static", model) / "notes.md").write_text(f"About {model}.\n")
+    Image.new("RGB", (8, 8), panels.MODEL_INK).save(root / "mnist_static" / "vlae" / "samples.png")
     return collect_published(root)
 
 
@@ -67,7 +68,7 @@ def test_every_figure_and_table_is_there(report):
     pictures |= {f"mnist5k-{model}-reconstructions" for model in MODELS if model != "pixelcnn"}
     pictures |= {f"mnist5k-{chart}" for chart in CHARTS} | {"data-mnist5k", "data-photos"}
     pictures |= {"mnist5k-vlae-interpolations", "mnist5k-vlae-traversals", "published-omniglot-learning-curves"}
-    pictures |= {"published-mnist_static-learning-curves"}
+    pictures |= {"published-mnist_static-learning-curves", "published-mnist_static-vlae-samples"}
     assert {path.name for path in (report / "figures").iterdir()} == {f"{stem}.png" for stem in pictures}
     tables = {f"table{number}" for number in "1234d"} | {"codecs-mnist5k"}
     tables |= {"code_length", "information", "bounds", "seeds", "differences", "published", "text_figures"}
@@ -160,6 +161,14 @@ def test_published_results_have_a_section(report):
     assert section.count("| not evaluated |") == 1
     assert "| KL of VLAE | 13.3 nats = 19.2 bits | 11.60 nats = 16.74 bits |" in section
     assert "VLAE on mnist_static: About vlae." in section
+
+
+def test_published_samples_stand_among_the_figures(report, published):
+    (vlae,) = (training for training in published if training.samples is not None)
+    assert (report / "figures" / "published-mnist_static-vlae-samples.png").read_bytes() == vlae.samples
+    section = (report / "report.md").read_text().split("\n## Figures 1 and 2\n")[1].split("\n## ")[0]
+    assert section.count("\n### mnist_static") == section.count("(figures/published-") == 1
+    assert section.index("### mnist_static, VLAE, published: 64-d") < section.index("### mnist5k")
 
 
 def test_published_rows_stand_in_the_papers_tables(report):

@@ -18,6 +18,7 @@ from pipeline import load_run
 from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
 from pipeline.publishing import weights
+from pipeline.reporting.panels import samples_sheet, save_sheet
 from pipeline.reporting.published import read_published
 from pipeline.reporting.runs import read_run
 from stages import file_sha256, publish, run_stage
@@ -66,6 +67,11 @@ def test_every_image_is_there_at_the_published_k_and_at_that_of_the_verification
     for name, values in published.per_image.items():
         assert values == pytest.approx(run.per_image[name], abs=0.0005)
     assert list(read_published(publish_run("pixelcnn")).per_image) == ["nll"]
+
+
+def test_the_samples_are_those_of_the_run(repository, tmp_path):
+    save_sheet(samples_sheet(read_run(RUN, "mnist5k", "vlae").panels["samples"]), tmp_path / "expected.png")
+    assert (publish_run() / "samples.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
 def test_ten_thousand_images_stay_under_200_kilobytes(repository, monkeypatch):
