@@ -6,6 +6,7 @@ sides compute the same numbers; tests compare these.
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 import statistics
@@ -35,8 +36,8 @@ from pipeline.training.loop import Plan, _start, _step, validate
 from pipeline.training.objectives import Objective
 
 SHAPE = (1, 28, 28)
-BATCH = 32
-"""As of scales hours and paper."""
+BATCH, LARGE_BATCH = 32, 128
+"""Of scales hours and paper, and one at which less time goes into what a step costs whatever its batch."""
 RUNS = 7
 Row = tuple[str, str, str, str]
 """What, the obvious way, ours, and the ratio."""
@@ -81,13 +82,14 @@ def likelihood(params: Params) -> Iterator[Row]:
 
 
 def training(params: Params, bfloat16: bool) -> Iterator[Row]:
-    """Steps of batch 32; the obvious way is layer by layer in contiguous float32, with a loop over the parameters."""
-    for name in ("vlae", "vae", "pixelcnn"):
-        ours, plain = _Training(params, name, bfloat16), _Training(params, name, False)
+    """Whole steps; the obvious way is layer by layer in contiguous float32, with a loop over the parameters."""
+    for model, batch in itertools.product(("vlae", "vae", "pixelcnn"), (LARGE_BATCH, BATCH)):
+        ours, plain = (_Training(params, model, half, batch=batch) for half in (bfloat16, False))
         plain.state.updates.optimizer = torch.optim.Adamax(plain.state.model.parameters(), foreach=False)
         plain.state.updates.compiled = False
         slow, fast = _seconds(_plainly(plain.state.model, plain.step), ours.step, gradients=True)
-        yield f"images a second, `{name}`", f"{BATCH / slow:,.0f}", f"{BATCH / fast:,.0f}", _x(slow, fast)
+        name = f"images a second, `{model}`, batches of {batch}"
+        yield name, f"{batch / slow:,.0f}", f"{batch / fast:,.0f}", _x(slow, fast)
 
 
 def overhead(params: Params, bfloat16: bool) -> Iterator[tuple[str, str]]:
@@ -103,7 +105,7 @@ def overhead(params: Params, bfloat16: bool) -> Iterator[tuple[str, str]]:
 
 
 def profile(params: Params, bfloat16: bool) -> Iterator[tuple[str, str, str]]:
-    """Where a step of `vlae` goes: forward and backward of each part, its own operations and its floor, milliseconds.
+    """A step of `vlae` in batches of 32, part by part: forward and backward, and the floor, milliseconds.
 
     The floor is the part's multiplications and additions (backward: twice the forward's) over the machine's rate in
     matrix products, in the precision that the part computes in; of the optimiser, its bytes over the rate of copying.
@@ -175,9 +177,9 @@ def gpu(params: Params) -> Iterator[tuple[str, str]]:
 class _Training:
     """A training that goes step by step."""
 
-    def __init__(self, params: Params, name: str, bfloat16: bool, device: str = "cpu") -> None:
+    def __init__(self, params: Params, name: str, bfloat16: bool, device: str = "cpu", batch: int = BATCH) -> None:
         self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, 1e9)
-        self.batches = Batches(_images(1280).byte().to(device), False, BATCH, 0)
+        self.batches = Batches(_images(1280).byte().to(device), False, batch, 0)
         model = build_model(params.models[name], SHAPE).to(device)
         self.state = _start(model, self.batches, self.plan, Path("no checkpoint"))
 
