@@ -16,7 +16,9 @@ from pipeline.reporting.runs import (
     read_per_image,
 )
 
-TRAINING_KEYS = ("batch_size", "training", "steps_planned", "device", "train_minutes")
+TRAINING_KEYS = (
+    "batch_size", "training", "steps_planned", "device", "train_minutes", "processor", "stored_precision", "commit"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ PRIOR, POSTERIOR = "vlae", "vlae_iaf_posterior"
 
 
 def published_records(published: Sequence[Published]) -> list[Record]:
-    """A record a training: nats per image; None for what was not measured or not recorded."""
+    """A record a training: nats per image; None for what was not measured."""
     records = []
     for training in published:
         config, metrics = training.config, training.metrics
@@ -39,11 +39,11 @@ def published_records(published: Sequence[Published]) -> list[Record]:
                 "images_per_second": config["steps"] * config["batch_size"] / seconds if seconds else None,
                 "train_minutes": config["train_minutes"],
                 "device": config["device"],
-                "processor": config.get("processor"),
+                "processor": config["processor"],
                 "precision": config["precision"],
                 "parameters": config["parameters"],
-                "stored_precision": config.get("stored_precision"),
-                "commit": config.get("commit"),
+                "stored_precision": config["stored_precision"],
+                "commit": config["commit"],
                 "deviations": "; ".join(deviations(training)),
             }
         )
@@ -51,7 +51,7 @@ def published_records(published: Sequence[Published]) -> list[Record]:
 
 
 def deviations(training: Published) -> list[str]:
-    """What is known to differ from the paper's way, or is not on record."""
+    """What is known to differ from the paper's way."""
     config, metrics, found = training.config, training.metrics, []
     if config["steps"] < config["steps_planned"]:
         found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
@@ -61,8 +61,6 @@ def deviations(training: Published) -> list[str]:
     most = samples.get(training.dataset, 0)
     if metrics and not metrics["exact"] and metrics["importance_samples"] < most:
         found.append(f"K = {metrics['importance_samples']:,} instead of {most:,}")
-    if "code_sha256" not in config:
-        found.append("trained by an earlier state of the code, whose hash is not on record")
     return found
 
 

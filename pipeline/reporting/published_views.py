@@ -36,11 +36,11 @@ def compute_view(trainings: Sequence[Published]) -> View:
             f"{record['steps']:,}",
             f"{record['train_minutes']:.0f}",
             record["device"],
-            record["processor"] or "not recorded",
+            record["processor"],
             record["precision"],
             f"{record['parameters']:,}",
-            record["stored_precision"] or "not kept",
-            (record["commit"] or "not recorded")[:12],
+            record["stored_precision"],
+            record["commit"][:12],
         ]
         rows.append(("", cells))
     return View("", header, rows)

@@ -114,18 +114,6 @@ def test_compute_is_images_a_second_of_the_whole_training(new_published):
     assert {len(cells) for _, cells in results_view([training]).rows} == {len(results_view([training]).header)}
 
 
-def test_what_was_not_recorded_is_said(make_published, tmp_path):
-    folder = make_published(tmp_path, "mnist_static")
-    config = json.loads((folder / "config.json").read_text())
-    for key in ("processor", "stored_precision", "commit", "code_sha256"):
-        del config[key]
-    (folder / "config.json").write_text(json.dumps(config | {"train_minutes": 0}))
-    training = read_published(folder)
-    (_, cells), *_ = compute_view([training]).rows
-    assert (cells[1], cells[6], cells[9], cells[10]) == ("", "not recorded", "not kept", "not recorded")
-    assert any("earlier state of the code" in deviation for deviation in deviations(training))
-
-
 @pytest.mark.parametrize(
     ("config", "metrics", "expected"),
     [
