@@ -116,13 +116,16 @@ def _each(
 
 
 def _published_samples(published: dict[str, list[Published]], color: bool) -> list[Part]:
-    return [
-        Part(f"{name}, {training.name}, published: {training.parts}",
-             [Picture(f"published-{name}-{training.model}-samples.png", "64 samples")])
+    """A part for each data set, its models side by side."""
+    pictures = {
+        name: [
+            Picture(f"published-{name}-{training.model}-samples.png", f"{training.name}: 64 samples")
+            for training in trainings
+            if training.samples is not None and training.color == color
+        ]
         for name, trainings in published.items()
-        for training in trainings
-        if training.samples is not None and training.color == color
-    ]  # fmt: skip
+    }
+    return [Part(f"{name}, published results", shown) for name, shown in pictures.items() if shown]
 
 
 def _figures(groups: dict[str, list[Run]]) -> list[Part]:
