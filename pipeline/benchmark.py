@@ -155,7 +155,8 @@ def start_up() -> Iterator[tuple[str, str]]:
     """Whole commands, in the project's folder; `dvc repro` only where everything is up to date."""
     python = sys.executable
     yield "`import pipeline.config`", _command(python, "-c", "import pipeline.config")
-    if "up to date" in subprocess.run([python, "-m", "dvc", "status"], capture_output=True, text=True).stdout:
+    status = subprocess.run([python, "-m", "dvc", "status", "dvc.yaml"], capture_output=True, text=True)
+    if "up to date" in status.stdout:
         yield "`dvc repro`, nothing to do", _command(python, "-m", "dvc", "repro")
     else:
         yield "`dvc repro`, nothing to do", "not measured: something is not up to date"
