@@ -114,6 +114,13 @@ def test_compute_is_images_a_second_of_the_whole_training(new_published):
     assert {len(cells) for _, cells in results_view([training]).rows} == {len(results_view([training]).header)}
 
 
+def test_a_training_too_short_to_time_has_no_rate(make_published, tmp_path):
+    folder = make_published(tmp_path, "mnist_static")
+    change(folder, train_minutes=0)
+    (_, cells), *_ = compute_view([read_published(folder)]).rows
+    assert cells[1] == ""
+
+
 @pytest.mark.parametrize(
     ("config", "metrics", "expected"),
     [
