@@ -66,11 +66,11 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
 
 
 def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:
-    """metrics.json with where it comes from, and per_image.csv at the published K and the one of the verification."""
+    """metrics.json with where it comes from, and per_image.csv: NLL at the published K and the verification's, KL."""
     origin = {key: config[key] for key in ("epochs", "train_minutes", "device", "processor", "commit", "data_sha256")}
     metrics = run.metrics | origin | {"model_sha256": file_sha256(folder / "model.safetensors")}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    columns = list(dict.fromkeys(("nll", column(run.metrics)[0])))
+    columns = list(dict.fromkeys(("nll", column(run.metrics)[0], *(() if run.metrics["exact"] else ("kl",)))))
     values = np.stack([run.per_image[name] for name in columns], axis=1)
     np.savetxt(folder / "per_image.csv", values, "%.3f", ",", header=",".join(columns), comments="")
 

@@ -21,8 +21,9 @@ from pipeline.reporting.published import read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
 from stages.machine import resolve_device
 
-HEADER = ("", "published", "verified", "99 % interval", "same images: difference", "images", "K", "seconds")
-LINE = "{:<36} {:>9} {:>9}  {:<18} {:<24} {:>6} {:>5} {:>7}"
+HEADER = ("nats per image", "NLL", "verified", "99 % interval", "same images: NLL", "same images: KL", "images", "K",
+          "seconds")  # fmt: skip
+LINE = "{:<36} {:>8} {:>9}  {:<18} {:<24} {:<24} {:>6} {:>5} {:>7}"
 
 
 def main() -> None:
@@ -58,19 +59,19 @@ def verify(params: Params, folder: Path) -> Verification:
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder).model.to(device)
-    fresh = per_image(model, images, column(metrics)[1], NOISE_SEED)["nll"].to_numpy()
-    return compare(metrics, published.per_image, chosen, fresh)
+    fresh = per_image(model, images, column(metrics)[1], NOISE_SEED)
+    return compare(metrics, published.per_image, chosen, {name: fresh[name].to_numpy() for name in ("nll", "kl")})
 
 
 def line(name: str, result: Verification, seconds: float) -> str:
-    """A line of the table, nats per image."""
-    verified, difference = result.verified, result.difference
+    """A line of the table."""
+    nll, kl = result.nll, result.kl.difference if result.kl else None
     return LINE.format(
         name,
-        f"{result.published:.2f}",
-        f"{verified.mean:.2f}",
-        f"{verified.low:.2f} to {verified.high:.2f}",
-        f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
+        f"{nll.published:.2f}",
+        f"{nll.verified.mean:.2f}",
+        f"{nll.verified.low:.2f} to {nll.verified.high:.2f}",
+        *("" if of is None else f"{of.mean:+.3f} [{of.low:+.3f}, {of.high:+.3f}]" for of in (nll.difference, kl)),
         f"{result.images:,}",
         str(result.samples or "exact"),
         f"{seconds:.0f}",

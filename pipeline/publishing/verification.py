@@ -1,4 +1,4 @@
-"""Whether a published NLL is what a fresh evaluation of the published weights gives, with fewer images and samples.
+"""Whether a published NLL and KL are what a fresh evaluation of the published weights gives, with less of everything.
 
 The same images are compared at the same K, so that what is hard for any model, and what fewer samples cost, drops out.
 """
@@ -33,15 +33,24 @@ MOST_NOISE = 0.5
 
 
 @dataclass(frozen=True)
-class Verification:
-    """A published mean NLL beside the fresh one, nats per image; `faults` is empty if it holds.
+class Compared:
+    """A published mean beside the fresh one, nats per image; `faults` is empty if it holds.
 
-    `verified` is at the published K: each image's fresh NLL, plus what is published of the step from its K to that one.
+    `verified` is at the published K: each image's fresh value, plus what is published of the step from its K to that.
     """
 
     published: float
     verified: Interval
     difference: Interval
+    faults: list[str]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is published of a model, compared with `images` evaluated again; `kl` is None for one without latent."""
+
+    nll: Compared
+    kl: Compared | None
     images: int
     samples: int
     faults: list[str]
@@ -60,22 +69,34 @@ def choose(test_images: int) -> np.ndarray:
 
 
 def compare(
-    metrics: dict[str, Any], per_image: dict[str, np.ndarray], chosen: np.ndarray, fresh: np.ndarray
+    metrics: dict[str, Any],
+    per_image: dict[str, np.ndarray],
+    chosen: np.ndarray,
+    fresh: dict[str, np.ndarray],
 ) -> Verification:
-    """Judge `fresh`, the NLL of the `chosen` test images (n,), by a published metrics.json and per_image.csv."""
+    """Judge `fresh`, the NLL and KL of the `chosen` test images (n,), by a published metrics.json and per_image.csv."""
     name, samples = column(metrics)
-    change = fresh - per_image[name][chosen]
-    difference = bootstrap(change, 0, CONFIDENCE)
-    verified = bootstrap(per_image["nll"][chosen] + change, 0, CONFIDENCE)
-    faults = []
-    if abs(per_image["nll"].mean() - metrics["nll"]) > TOLERANCE / 10:
-        faults.append(f"{metrics['nll']:.3f} is not the mean of per_image.csv, {per_image['nll'].mean():.3f}")
-    if metrics["exact"] and (np.abs(change) > DECIMALS + SUMS * np.abs(fresh)).any():
+    change = fresh["nll"] - per_image[name][chosen]
+    nll, kl = _compare("NLL", metrics["nll"], per_image["nll"], chosen, change), None
+    faults = list(nll.faults)
+    if metrics["exact"] and (np.abs(change) > DECIMALS + SUMS * np.abs(fresh["nll"])).any():
         faults.append(f"the NLL of an image, which is exact, is off by {np.abs(change).max():.4f}")
-    if not difference.low - TOLERANCE <= 0 <= difference.high + TOLERANCE:
-        faults.append(f"the same images give {difference.low:+.3f} to {difference.high:+.3f} nats more")
-    if difference.se > MOST_NOISE * verified.se:
+    if nll.difference.se > MOST_NOISE * nll.verified.se:
         faults.append("per_image.csv is not of these images")
-    if not verified.low <= metrics["nll"] <= verified.high:
-        faults.append(f"{metrics['nll']:.2f} is outside {verified.low:.2f} to {verified.high:.2f}")
-    return Verification(metrics["nll"], verified, difference, len(chosen), samples, faults)
+    if not metrics["exact"]:
+        kl = _compare("KL", metrics["kl_nats"], per_image["kl"], chosen, fresh["kl"] - per_image["kl"][chosen])
+        faults += kl.faults
+    return Verification(nll, kl, len(chosen), samples, faults)
+
+
+def _compare(name: str, published: float, values: np.ndarray, chosen: np.ndarray, change: np.ndarray) -> Compared:
+    """A published mean and the `values` it is of (N,), given how much higher the `chosen` ones are when fresh (n,)."""
+    difference, verified = (bootstrap(one, 0, CONFIDENCE) for one in (change, values[chosen] + change))
+    faults = []
+    if abs(values.mean() - published) > TOLERANCE / 10:
+        faults.append(f"{name} {published:.3f} is not the mean of per_image.csv, {values.mean():.3f}")
+    if not difference.low - TOLERANCE <= 0 <= difference.high + TOLERANCE:
+        faults.append(f"{name}: the same images give {difference.low:+.3f} to {difference.high:+.3f} nats more")
+    if not verified.low <= published <= verified.high:
+        faults.append(f"{name} {published:.2f} is outside {verified.low:.2f} to {verified.high:.2f}")
+    return Compared(published, verified, difference, faults)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline import paper
 from pipeline.reporting.differences import paired
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Training
 
 KL_RATIO_VLAE_VAE = 0.6
 KL_RATIO_FULL_VLAE = 0.4
@@ -34,7 +34,7 @@ class _Topic:
 
     name: str
     evidence: str
-    runs: dict[str, Run]
+    runs: dict[str, Training]
 
     def below(self, statement: str, first: str, second: str, column: str = "nll", factor: float = 1) -> Claim:
         """Whether `column` of one model is below `factor` times the other's, by differences over the same images."""
@@ -83,14 +83,14 @@ class _Topic:
         return Claim(self.name, statement, measured, "not judged" if smoke else outcome, self.evidence)
 
 
-def judge_claims(runs: Iterable[Run]) -> list[Claim]:
+def judge_claims(runs: Iterable[Training]) -> list[Claim]:
     """The claims on the runs of one data set; one that needs an absent model is not judged."""
     by_model = {run.model: run for run in runs}
     if any(run.color for run in by_model.values()):
         return _color_claims(by_model)
     why = _Topic("Why a VAE ignores its code", "Context", by_model)
     lossy = _Topic("Lossy codes by design", "Code", by_model)
-    prior = _Topic("AF prior and IAF posterior", "Differences", by_model)
+    prior = _Topic("What an AF prior gains", "Differences", by_model)
     prose = _Topic("Figures in the text, statically binarized MNIST", "Code", by_model)
     redraw = _Topic("Decompressions keep global structure and redraw local detail", "Kept", by_model)
     helps = _Topic("Code and decoder help each other", "Differences", by_model)
@@ -110,9 +110,10 @@ def judge_claims(runs: Iterable[Run]) -> list[Claim]:
                         "decompressions of the VLAE keep less detail", ("vlae", "fine"), ("vlae_downsampled", "fine")),
         prior.below("An AF prior gives a lower NLL than the same flow as IAF posterior: PixelCNN decoder",
                     "vlae", "vlae_iaf_posterior"),
-        prior.below("The same with a factorized decoder", "af_vae", "iaf_vae"),
+        prior.below("With a factorized decoder, too, the AF prior is better than the IAF posterior",
+                    "af_vae", "iaf_vae"),
         prior.below("The AF prior gives a lower NLL than a Gaussian prior (Appendix D)", "vlae", "vlae_gaussian_prior"),
-        prior.below("The same with a factorized decoder", "af_vae", "vae"),
+        prior.below("With a factorized decoder, too, the AF prior is better than the Gaussian one", "af_vae", "vae"),
         prose.number(f"KL of VLAE: {paper.KL_VLAE.nats} nats = {paper.KL_VLAE.bits} bits", paper.KL_VLAE),
         prose.number(f"KL of an identical VAE with a factorized decoder: {paper.KL_VAE.bits} bits = "
                      f"{paper.KL_VAE.nats:.1f} nats", paper.KL_VAE),
@@ -127,7 +128,7 @@ def judge_claims(runs: Iterable[Run]) -> list[Claim]:
     ]  # fmt: skip
 
 
-def _color_claims(by_model: dict[str, Run]) -> list[Claim]:
+def _color_claims(by_model: dict[str, Training]) -> list[Claim]:
     """The claim of Figure 3: by size, the paper's and the narrow models."""
     topic = _Topic("What the window leaves to z", "Figures 3 and 4", by_model)
     pairs = [("densenet_vlae", "densenet_vlae_grayscale"), ("narrow_7x4", "narrow_7x4_grayscale")]
@@ -139,7 +140,7 @@ def _color_claims(by_model: dict[str, Run]) -> list[Claim]:
     return [topic.less_kept(statement, (first, "color"), (second, "color")) for first, second in found]
 
 
-def _collapse(runs: dict[str, Run]) -> str:
+def _collapse(runs: dict[str, Training]) -> str:
     statement = (
         "Collapse: with a decoder that sees every earlier pixel, KL is under "
         f"{KL_RATIO_FULL_VLAE} of the VLAE's (in theory, with a strong enough decoder, zero; the threshold is ours)"

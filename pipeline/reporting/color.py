@@ -26,11 +26,11 @@ def baseline_results(dataset: Dataset, images: int, seed: int) -> list[Training]
         config = {"image_shape": dataset.image_shape, "steps": 0, "epochs": 0.0}
         metrics = {"nll": mean.mean, "nll_low": mean.low, "nll_high": mean.high, "importance_samples": 0,
                    "images": len(test), "seed": seed}  # fmt: skip
-        results.append(Training(dataset.name, name, config, {}, metrics))
+        results.append(Training(dataset.name, name, config, {}, metrics, {"nll": nll}))
     return results
 
 
-def color_records(runs: Sequence[Run]) -> list[Record]:
+def color_records(runs: Sequence[Training]) -> list[Record]:
     """A record a model: bits/dim, and with a code its KL and what a decompression keeps of the original."""
     keys = ("bits_per_dim", "bits_per_dim_low", "bits_per_dim_high", "elbo_bits_per_dim", "kl_nats", "kl_bits",
             "kl_bits_per_dim", "importance_samples", "images",
@@ -42,7 +42,7 @@ def color_records(runs: Sequence[Run]) -> list[Record]:
     ]
 
 
-def color_view(runs: Sequence[Run]) -> View:
+def color_view(runs: Sequence[Training], file: str = "tables/color.csv") -> View:
     """The same as a table."""
     header = ("model", "window, pixels", "bits/dim", "95 % interval", "K", "−ELBO, bits/dim", "KL, bits",
               "KL, bits/dim", "coarse structure kept", "fine structure kept", "colour kept")  # fmt: skip
@@ -60,7 +60,7 @@ def color_view(runs: Sequence[Run]) -> View:
             *(interval(record, kept) for kept in KEPT),
         ]
         rows.append(("", cells))
-    return View("", header, rows, "tables/color.csv")
+    return View("", header, rows, file)
 
 
 def in_figure_4(run: Run) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+import numpy as np
 
 from pipeline import paper
 from pipeline.evaluation.bootstrap import Interval, bootstrap
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Run, Training
 
 SEED = 0
 
@@ -44,13 +46,14 @@ PAIRS = (
 )  # fmt: skip
 
 
-def paired(
-    first: Run, second: Run, column: str = "nll", split: Literal["test", "train"] = "test", factor: float = 1
-) -> Interval | None:
-    """Mean over images of first − factor · second, in nats; None if the two did not see the same images."""
-    ours, theirs = ((run.per_image if split == "test" else run.per_image_train)[column] for run in (first, second))
-    same = len(ours) == len(theirs) and first.config["data_sha256"] == second.config["data_sha256"]
-    return bootstrap(ours - factor * theirs, SEED) if same else None
+def paired(first: Training, second: Training, column: str = "nll", factor: float = 1) -> Interval | None:
+    """Mean over test images of first − factor · second, in nats; None if the two did not see the same images."""
+    return _difference(first, second, first.per_image[column], factor * second.per_image[column])
+
+
+def paired_on_training(first: Run, second: Run) -> Interval | None:
+    """The same for NLL on training images."""
+    return _difference(first, second, first.per_image_train["nll"], second.per_image_train["nll"])
 
 
 def difference_records(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -62,10 +65,17 @@ def difference_records(runs: Sequence[Run]) -> list[dict[str, Any]]:
             continue
         first, second = by_model[pair.first], by_model[pair.second]
         record: dict[str, Any] = {"dataset": first.dataset, "difference": pair.label}
-        for split, said in (("test", pair.paper_test), ("train", pair.paper_train)):
-            interval = paired(first, second, split=split)  # type: ignore[arg-type]
+        for split, interval, said in (
+            ("test", paired(first, second), pair.paper_test),
+            ("train", paired_on_training(first, second), pair.paper_train),
+        ):
             numbers = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
             record |= dict(zip((f"{split}_nll", f"{split}_low", f"{split}_high"), numbers, strict=True))
             record[f"paper_{split}"] = said
         records.append(record | {"paper_dataset": pair.paper_dataset})
     return records
+
+
+def _difference(first: Training, second: Training, ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
+    same = len(ours) == len(theirs) and first.config["data_sha256"] == second.config["data_sha256"]
+    return bootstrap(ours - theirs, SEED) if same else None

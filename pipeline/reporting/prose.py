@@ -43,7 +43,8 @@ CODE_LENGTH = (
 )
 CURVES = "Solid: validation images. Dotted: training batches. The left scale is cut at the top."
 CLAIMS = (
-    "Verdicts are about the models, data and training of this run. A claim about NLL or KL is judged by differences"
+    "Verdicts are about the models, data and training at hand: first what is published, on the paper's data, then this "
+    "run. A claim about NLL or KL is judged by differences"
     " over the same test images: it holds, or does not, where their 95 % interval lies on one side, and is "
     "undecided where the interval holds zero. One about what is kept is judged by the two intervals, which must not"
     " overlap. Training seeds are not in any interval."
@@ -105,8 +106,8 @@ PUBLISHED = (
     "One that was not evaluated is there for its curve alone."
 )
 COMPUTE = (
-    "The second table is what a training took: its minutes, validation included, and the training images a second that "
-    "this makes."
+    "Then what the codes carry and keep, explained under Code and Windows. The last table is what a training took: its "
+    "minutes, validation included, and the training images a second that this makes."
 )
 COLOR_FIGURES = (
     "Figure 3: test images, each with its decompression to the right, the same images for every window. What is the "

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.reporting.runs import (
     CONFIG_KEYS,
     HISTORY_COLUMNS,
@@ -23,13 +21,12 @@ TRAINING_KEYS = (
 
 @dataclass(frozen=True)
 class Published(Training):
-    """A published training; `per_image` maps a column to the NLL of each test image, empty if it was not evaluated.
+    """A published training.
 
     `note` says in the publisher's words what was done otherwise than in the paper, or tried. `samples` is a PNG of 64
     samples, if they were drawn.
     """
 
-    per_image: dict[str, np.ndarray]
     note: str
     samples: bytes | None
 
@@ -48,13 +45,14 @@ def read_published(folder: Path) -> Published:
     """One of them; RunError names what is missing or damaged. Without metrics.json it was not evaluated."""
     evaluated, note, samples = (folder / "metrics.json").exists(), folder / "notes.md", folder / "samples.png"
     metrics = read_file(folder, "metrics.json", METRIC_KEYS) if evaluated else {}
+    columns = ("nll",) if metrics.get("exact") else ("nll", "kl")
     return Published(
         folder.parent.name,
         folder.name,
         config=read_file(folder, "config.json", (*CONFIG_KEYS, *TRAINING_KEYS)),
         history=read_file(folder, "history.csv", HISTORY_COLUMNS),
         metrics=metrics,
-        per_image=read_per_image(folder, metrics, ("nll",)) if evaluated else {},
+        per_image=read_per_image(folder, metrics, columns) if evaluated else {},
         note=" ".join(note.read_text(encoding="utf-8").split()) if note.exists() else "",
         samples=samples.read_bytes() if samples.exists() else None,
     )

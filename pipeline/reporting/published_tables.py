@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline import paper
-from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.reporting.claims import STATIC_MNIST
-from pipeline.reporting.differences import SEED
+from pipeline.reporting.differences import paired
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import Record
 from pipeline.units import nats_to_bits
@@ -88,7 +87,7 @@ def text_records(published: Sequence[Published]) -> list[Record]:
     interval, change = None, None
     pair = [by_model[model] for model in (PRIOR, POSTERIOR) if model in by_model and by_model[model].metrics]
     if len(pair) == 2 and pair[0].metrics["importance_samples"] == pair[1].metrics["importance_samples"]:
-        interval = bootstrap(pair[0].per_image["nll"] - pair[1].per_image["nll"], SEED)
+        interval = paired(pair[0], pair[1])
         change = pair[0].metrics["train_nll"] - pair[1].metrics["train_nll"]
     ends = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
     gains = [_record(test, -paper.AF_GAIN_TEST.nats, *ends), _record(train, -paper.AF_GAIN_TRAIN.nats, change)]

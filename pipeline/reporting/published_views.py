@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.reporting.color import color_view
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_tables import published_records, text_records
 from pipeline.reporting.tables import Record
-from pipeline.reporting.views import View, number
+from pipeline.reporting.verdicts import in_unit
+from pipeline.reporting.views import View, information_view, number
+
+CODES, COLOR_CODES = "published_information.csv", "published_color.csv"
+"""Files under tables/: what the codes of the published models carry and keep."""
 
 
 def results_view(trainings: Sequence[Published]) -> View:
     """What came out: the last point of the learning curves, the test figures, deviations; the notes below."""
-    header = ("model", "made of", "trained on", "epochs", "valid. −ELBO, nats", "valid. KL, nats", "test NLL, nats",
-              "95 % interval", "test KL, nats", "K", "test images", "seed", "deviations")  # fmt: skip
+    unit = "bits/dim" if trainings[0].color else "nats"
+    header = ("model", "made of", "trained on", "epochs", f"valid. −ELBO, {unit}", "valid. KL, nats",
+              f"test NLL, {unit}", "95 % interval", "test KL, nats", "K", "test images", "seed",
+              "deviations")  # fmt: skip
     rows = []
     for training, record in zip(trainings, published_records(trainings), strict=True):
         cells = [training.name, training.parts, record["trained_on"], f"{record['epochs']:.1f}"]
-        cells += [f"{-record['valid_elbo']:.2f}", f"{record['valid_kl']:.2f}", *_test_cells(record)]
-        cells += [str(record["seed"]), record["deviations"]]
+        cells += [_likelihood(-record["valid_elbo"], training), f"{record['valid_kl']:.2f}"]
+        cells += [*_test_cells(record, training), str(record["seed"]), record["deviations"]]
         rows.append(("", cells))
     return View("", header, rows, "tables/published.csv", [one.remark for one in trainings if one.note])
+
+
+def code_view(trainings: Sequence[Published]) -> View:
+    """What the codes carry and keep, of the models that were evaluated; no rows if none has a code."""
+    evaluated = [training for training in trainings if training.metrics]
+    if trainings[0].color:
+        return color_view(evaluated, f"tables/{COLOR_CODES}")
+    return information_view(evaluated, f"tables/{CODES}")
 
 
 def compute_view(trainings: Sequence[Published]) -> View:
@@ -60,12 +75,17 @@ def text_view(published: Sequence[Published]) -> View:
     return View("", header, rows, "tables/text_figures.csv")
 
 
-def _test_cells(record: Record) -> list[str]:
+def _likelihood(nats: float, training: Published) -> str:
+    """In the unit of its table."""
+    return f"{in_unit(nats, training, 'bits/dim'):.3f}" if training.color else f"{nats:.2f}"
+
+
+def _test_cells(record: Record, training: Published) -> list[str]:
     if record["nll"] is None:
         return ["not evaluated", "", "", "", ""]
     samples = "exact" if record["exact"] else f"{record['K']:,}"
-    interval = f"{record['nll_low']:.2f} to {record['nll_high']:.2f}"
-    return [f"{record['nll']:.2f}", interval, f"{record['kl_nats']:.2f}", samples, f"{record['images']:,}"]
+    nll, low, high = (_likelihood(record[key], training) for key in ("nll", "nll_low", "nll_high"))
+    return [nll, f"{low} to {high}", f"{record['kl_nats']:.2f}", samples, f"{record['images']:,}"]
 
 
 def _nats_and_bits(record: Record, whose: str, form: str) -> str:

@@ -70,13 +70,18 @@ class RunError(OSError):
 
 @dataclass(frozen=True)
 class Training:
-    """One trained model: `history` maps a column of history.csv to its values; `metrics` is empty before evaluation."""
+    """One trained model: `history` maps a column of history.csv to its values.
+
+    `metrics`, and `per_image`, which maps a column of its CSV file to nats of each test image, are empty before
+    evaluation.
+    """
 
     dataset: str
     model: str
     config: dict[str, Any]
     history: dict[str, np.ndarray]
     metrics: dict[str, Any]
+    per_image: dict[str, np.ndarray]
 
     @property
     def name(self) -> str:
@@ -136,11 +141,10 @@ class Training:
 class Run(Training):
     """One trained and evaluated model of this run.
 
-    `per_image`, `per_image_train` and `dimensions` map a column of the CSV file to its values, the first two nats of
-    each image; `panels` holds uint8 images (N, C, H, W); `seeds` the metrics under each seed, this one first.
+    `per_image_train`, nats of each training image, and `dimensions` map a column of the CSV file to its values;
+    `panels` holds uint8 images (N, C, H, W); `seeds` the metrics under each seed, this one first.
     """
 
-    per_image: dict[str, np.ndarray]
     per_image_train: dict[str, np.ndarray]
     dimensions: dict[str, np.ndarray]
     panels: dict[str, np.ndarray]

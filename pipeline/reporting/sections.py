@@ -10,7 +10,7 @@ from pipeline.reporting import prose
 from pipeline.reporting.claims import STATIC_MNIST
 from pipeline.reporting.color import bits_caption, color_view, in_figure_4
 from pipeline.reporting.published import Published
-from pipeline.reporting.published_views import compute_view, results_view, text_view
+from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
@@ -21,6 +21,7 @@ from pipeline.reporting.views import (
     differences_view,
     information_view,
     paper_view,
+    published_claims_view,
     seeds_view,
 )
 
@@ -70,7 +71,8 @@ def sections(
     color = {name: group for name, group in groups.items() if group[0].color}
     tables = [paper_view(table, results) for table in shown_tables(results)]
     found = [
-        Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS], _each(groups, [], claims_view)),
+        Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS],
+                [*_published_claims(published), *_each(groups, [], claims_view)]),
         Section("tables", "The paper's tables", "Tables", [prose.TABLES],
                 [Part(view.title, [], [view]) for view in tables]),
         Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES],
@@ -115,6 +117,15 @@ def _each(
     return parts
 
 
+def _published_claims(published: dict[str, list[Published]]) -> list[Part]:
+    views = {name: published_claims_view(trainings) for name, trainings in published.items()}
+    return [Part(_published_heading(name), [], [view]) for name, view in views.items() if view.rows]
+
+
+def _published_heading(dataset: str) -> str:
+    return f"{dataset}, published results"
+
+
 def _published_samples(published: dict[str, list[Published]], color: bool) -> list[Part]:
     """A part for each data set, its models side by side."""
     pictures = {
@@ -125,7 +136,7 @@ def _published_samples(published: dict[str, list[Published]], color: bool) -> li
         ]
         for name, trainings in published.items()
     }
-    return [Part(f"{name}, published results", shown) for name, shown in pictures.items() if shown]
+    return [Part(_published_heading(name), shown) for name, shown in pictures.items() if shown]
 
 
 def _figures(groups: dict[str, list[Run]]) -> list[Part]:
@@ -167,7 +178,7 @@ def _walks(groups: dict[str, list[Run]]) -> list[Part]:
 def _published(published: dict[str, list[Published]]) -> list[Part]:
     parts = [
         Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)],
-             [results_view(trainings), compute_view(trainings)])
+             [view for view in (results_view(trainings), code_view(trainings), compute_view(trainings)) if view.rows])
         for name, trainings in published.items()
     ]  # fmt: skip
     text = text_view(published.get(STATIC_MNIST, []))

@@ -65,7 +65,7 @@ def code_length_records(runs: Sequence[Run]) -> list[Record]:
     ]
 
 
-def information_records(runs: Sequence[Run]) -> list[Record]:
+def information_records(runs: Sequence[Training]) -> list[Record]:
     """What the code of every model with a latent carries and keeps; None where a measure does not apply."""
     keys = ("kl_nats", "kl_bits", "information_nats", "active_units", "kept_coarse", "kept_coarse_low",
             "kept_coarse_high", "kept_fine", "kept_fine_low", "kept_fine_high", "probe_z", "probe_pixels",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline import paper
-from pipeline.reporting.claims import judge_claims
+from pipeline.reporting.claims import Claim, judge_claims
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
 from pipeline.reporting.runs import Run, Training
@@ -33,9 +34,20 @@ class View:
 
 def claims_view(runs: Sequence[Run]) -> View:
     """The paper's claims under their topics; the kind of a row is the first word of its verdict."""
+    return _claims_view(judge_claims(runs))
+
+
+def published_claims_view(trainings: Sequence[Published]) -> View:
+    """Those of the claims that the published models of a data set decide on."""
+    claims = judge_claims(training for training in trainings if training.metrics)
+    judged = [claim for claim in claims if claim.outcome != "not judged"]
+    return _claims_view([dataclasses.replace(claim, evidence="Published") for claim in judged])
+
+
+def _claims_view(claims: Sequence[Claim]) -> View:
     rows: list[tuple[str, list[str]]] = []
     topic = ""
-    for claim in judge_claims(runs):
+    for claim in claims:
         if claim.topic != topic:
             topic = claim.topic
             rows.append(("group", [topic, "", "", ""]))
@@ -105,7 +117,7 @@ def code_length_view(runs: Sequence[Run]) -> View:
     return View("", header, rows, "tables/code_length.csv")
 
 
-def information_view(runs: Sequence[Run]) -> View:
+def information_view(runs: Sequence[Training], file: str = "tables/information.csv") -> View:
     """What z carries (nats, units) and keeps (correlations with the original, classes), a row a model with a latent."""
     header = ("model", "context, pixels", "KL, nats", "KL, bits", "I(x; z) ≥, nats", "active units",
               "coarse structure kept", "fine structure kept", "class from z")  # fmt: skip
@@ -131,7 +143,7 @@ def information_view(runs: Sequence[Run]) -> View:
                 f"same classifier on the pixels: {record['probe_pixels']:.1%}; always the largest class: "
                 f"{record['probe_majority']:.1%}."
             ]
-    return View("", header, rows, "tables/information.csv", notes)
+    return View("", header, rows, file, notes)
 
 
 def bounds_view(runs: Sequence[Run]) -> View:

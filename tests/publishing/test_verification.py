@@ -9,21 +9,25 @@ from pipeline.publishing.verification import IMAGES, NOISE_SEED, TOLERANCE, choo
 
 COUNT = 3000
 HARD = 80 + 20 * np.random.default_rng(0).normal(size=COUNT)
-NOISE = np.random.default_rng(1).normal(size=(2, COUNT))
+CODE = HARD / 8 + np.random.default_rng(2).normal(size=COUNT)
+NOISE = np.random.default_rng(1).normal(size=(3, COUNT))
 
 
 def published(exact: bool = False) -> tuple[dict, dict]:
     """metrics.json and per_image.csv of 3,000 images, at K = 4096 by 1 nat lower than at K = 64."""
-    nll = HARD if exact else HARD - 1
-    table = {"nll": nll.round(3)} if exact else {"nll": nll.round(3), "nll_k64": (HARD + 0.2 * NOISE[0]).round(3)}
-    return {"nll": nll.mean(), "exact": exact, "importance_samples": 0 if exact else 4096}, table
+    if exact:
+        return {"nll": HARD.mean(), "kl_nats": 0, "exact": True, "importance_samples": 0}, {"nll": HARD.round(3)}
+    table = {"nll": HARD - 1, "nll_k64": HARD + 0.2 * NOISE[0], "kl": CODE + 0.1 * NOISE[1]}
+    metrics = {"nll": HARD.mean() - 1, "kl_nats": table["kl"].mean(), "exact": False, "importance_samples": 4096}
+    return metrics, {name: values.round(3) for name, values in table.items()}
 
 
-def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | None = None):
-    """Beside a fresh evaluation with K = 64 that is by `shift` nats higher."""
+def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | None = None, kl_shift: float = 0.0):
+    """Beside a fresh evaluation with K = 64 whose NLL and KL are higher by so many nats."""
     chosen = choose(COUNT)
     evaluated = HARD + (0 if metrics["exact"] else 0.4) * NOISE[1] if fresh is None else fresh
-    return compare(metrics, table, chosen, evaluated[chosen] + shift)
+    kl = np.zeros(COUNT) if metrics["exact"] else CODE + 0.4 * NOISE[2] + kl_shift
+    return compare(metrics, table, chosen, {"nll": evaluated[chosen] + shift, "kl": kl[chosen]})
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -31,12 +35,13 @@ def test_the_same_model_is_verified(exact):
     result = judged(*published(exact))
     assert result.faults == []
     assert (result.images, result.samples) == (IMAGES, 0 if exact else 64)
-    assert result.verified.mean == pytest.approx(result.published, abs=1.5)
-    assert abs(result.difference.mean) < 0.03
+    assert result.nll.verified.mean == pytest.approx(result.nll.published, abs=1.5)
+    assert abs(result.nll.difference.mean) < 0.03
+    assert exact == (result.kl is None)
 
 
 def test_the_interval_is_the_99_percent_one():
-    difference = judged(*published()).difference
+    difference = judged(*published()).nll.difference
     assert difference.high - difference.low == pytest.approx(2 * 2.576 * difference.se, rel=0.08)
 
 
@@ -44,6 +49,21 @@ def test_the_interval_is_the_99_percent_one():
 def test_a_small_difference_on_the_same_images_is_found(shift):
     (fault,) = judged(*published(), shift).faults
     assert "the same images give" in fault
+
+
+@pytest.mark.parametrize("shift", [-0.08, 0.08])
+def test_a_small_difference_of_kl_is_found(shift):
+    result = judged(*published(), kl_shift=shift)
+    (fault,) = result.faults
+    assert fault.startswith("KL: the same images give")
+    assert result.kl.difference.mean == pytest.approx(shift, abs=0.03)
+
+
+def test_a_kl_that_is_not_that_of_the_images_is_found():
+    metrics, table = published()
+    (fault,) = judged(metrics | {"kl_nats": metrics["kl_nats"] + 0.01}, table).faults
+    assert fault.startswith("KL ")
+    assert "is not the mean of per_image.csv" in fault
 
 
 def test_a_difference_within_the_tolerance_is_not_judged():

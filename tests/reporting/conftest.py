@@ -131,7 +131,8 @@ def make_published(params):
         if evaluated:
             posterior = config["model_config"]["posterior"]
             (folder / "metrics.json").write_text(json.dumps(_metrics(nll, kl, 0, posterior) | metrics))
-            _write_csv(folder / "per_image.csv", {"nll": _per_image(nll, kl, posterior != "none")["nll"]})
+            per_image = _per_image(nll, kl, posterior != "none")
+            _write_csv(folder / "per_image.csv", {"nll": per_image["nll"], "kl": per_image["kl"]})
         return folder
 
     return write

@@ -15,9 +15,9 @@ BELOW = [
     ("… and with every earlier pixel", "context_full", "context_stack", "kl", 1),
     ("VLAE leaves local detail out of z", "vlae", "vae", "kl", 0.6),
     ("An AF prior gives a lower NLL", "vlae", "vlae_iaf_posterior", "nll", 1),
-    ("The same with a factorized decoder", "af_vae", "iaf_vae", "nll", 1),
+    ("With a factorized decoder, too, the AF prior is better than the IAF", "af_vae", "iaf_vae", "nll", 1),
     ("The AF prior gives a lower NLL", "vlae", "vlae_gaussian_prior", "nll", 1),
-    ("The same with a factorized decoder", "af_vae", "vae", "nll", 1),
+    ("With a factorized decoder, too, the AF prior is better than the Gaussian", "af_vae", "vae", "nll", 1),
     ("An autoregressive decoder helps", "vlae", "vae", "nll", 1),
     ("A latent code helps", "vlae", "pixelcnn", "nll", 1),
     ("Not a claim of the paper", "vae", "pixelcnn", "nll", 1),
@@ -32,9 +32,9 @@ NEVER_JUDGED = [start for start, _ in FIGURES]
 
 
 def claim(runs, start: str):
-    """The one claim that starts so; of two, the one whose models are at hand."""
-    found = [one for one in judge_claims(runs) if one.statement.startswith(start)]
-    return next((one for one in found if "not in this run" not in one.measured), found[0])
+    """The one claim that starts so."""
+    (found,) = (one for one in judge_claims(runs) if one.statement.startswith(start))
+    return found
 
 
 def test_every_claim_is_tested_here():

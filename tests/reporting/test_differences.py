@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.reporting.differences import PAIRS, difference_records, paired
+from pipeline.reporting.differences import PAIRS, difference_records, paired, paired_on_training
 
 PAPER = {
     ("vlae", "vlae_iaf_posterior"): (-0.6, -0.8, "mnist_static"),
@@ -30,7 +30,7 @@ def test_mean_of_first_minus_second(two):
     assert interval.se == pytest.approx(np.std([-2, -2, -1, 1], ddof=1) / 2)
     assert -2 <= interval.low < -1 < interval.high <= 1
     assert paired(*reversed(two)).mean == 1.0
-    assert paired(*two, split="train").mean == 1.5
+    assert paired_on_training(*two).mean == 1.5
 
 
 def test_factor_and_column(two):
@@ -60,9 +60,9 @@ def test_no_difference_between_other_images(two):
     first, second = two
     first.per_image["nll"] = first.per_image["nll"][:3]
     assert paired(first, second) is None
-    assert paired(first, second, split="train").mean == 1.5
+    assert paired_on_training(first, second).mean == 1.5
     second.config["data_sha256"] = "cd" * 32
-    assert paired(first, second, split="train") is None
+    assert paired_on_training(first, second) is None
 
 
 def test_the_papers_numbers():

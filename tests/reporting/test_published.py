@@ -1,6 +1,7 @@
 """Published trainings: how they are read, and their tables."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from pipeline import paper
 from pipeline.reporting.published import collect_published, read_published
 from pipeline.reporting.published_tables import deviations, published_records, text_records
-from pipeline.reporting.published_views import compute_view, results_view, text_view
+from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view
 from pipeline.reporting.runs import RunError
 from pipeline.reporting.tables import shown_tables, table_records
-from pipeline.reporting.views import paper_view
+from pipeline.reporting.views import paper_view, published_claims_view
 
 
 @pytest.fixture
@@ -74,6 +75,39 @@ def test_its_row_stands_first_with_a_verdict_beside_this_runs(new_published, new
     record = next(record for record in records if record["source"] == "published")
     assert (record["K"], record["images"], record["seed"], record["steps"]) == (4096, 100, 0, 1200)
     assert (record["epochs"], record["difference"]) == (38.4, pytest.approx(0.17))
+
+
+def test_claims_are_judged_as_far_as_the_published_models_go(new_published):
+    published = [new_published("vlae"), new_published("vae"), new_published("af_vae", evaluated=False)]
+    view = published_claims_view(published)
+    claims = {cells[0]: cells for kind, cells in view.rows if kind != "group"}
+    assert {cells[2] for cells in claims.values()} <= {"holds", "does not hold", "undecided"}
+    assert {cells[3] for cells in claims.values()} == {"see Published"}
+    (helps,) = (cells for statement, cells in claims.items() if statement.startswith("An autoregressive decoder helps"))
+    assert helps[1:3] == ["88.50 against 94.20 nats: difference −5.70 [−5.70, −5.70]", "holds"]
+    assert any("its KL is under 0.6 of the VAE's" in statement for statement in claims)
+    assert not any("Unconditional" in statement for statement in claims)
+    assert published_claims_view([published[2]]).rows == []
+
+
+def test_what_codes_carry_is_told_of_the_evaluated_ones_that_have_one(new_published):
+    published = [new_published(model) for model in ("vlae", "pixelcnn")] + [new_published("vae", evaluated=False)]
+    ((_, cells),) = code_view(published).rows
+    assert cells[:3] == ["VLAE", "69", "11.60"]
+
+
+def test_colour_is_told_in_bits_per_dimension(make_published, tmp_path):
+    color = {"bits_per_dim": 3.71, "bits_per_dim_low": 3.7, "bits_per_dim_high": 3.72, "elbo_bits_per_dim": 3.72,
+             "kl_bits_per_dim": 0.03, "kept_color": 0.4, "kept_color_low": 0.3, "kept_color_high": 0.5}  # fmt: skip
+    published = [read_published(make_published(tmp_path, "cifar10", "narrow_7x4", **color))]
+    view = results_view(published)
+    cells = dict(zip(view.header, view.rows[0][1], strict=True))
+    assert cells["test NLL, bits/dim"] == f"{7900 / 3072 / math.log(2):.3f}"
+    assert cells["95 % interval"] == f"{7897.9 / 3072 / math.log(2):.3f} to {7902.2 / 3072 / math.log(2):.3f}"
+    assert (cells["valid. −ELBO, bits/dim"], cells["test KL, nats"]) == ("3.710", "60.00")
+    ((_, cells),) = code_view(published).rows
+    assert cells[2] == "3.710"
+    assert cells[-1] == "0.40 [0.30, 0.50]"
 
 
 def test_a_published_model_brings_its_table_into_view(new_published):

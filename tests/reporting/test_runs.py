@@ -83,7 +83,7 @@ def test_block_averages_are_no_pixels(params):
 
 def _training(block, side: int) -> Training:
     config = {"model_config": dataclasses.asdict(block), "image_shape": [1, side, side]}
-    return Training("mnist5k", "model", config, {}, {})
+    return Training("mnist5k", "model", config, {}, {}, {})
 
 
 def _pixels_with_gradient(block, side: int, at: int) -> int:

@@ -63,7 +63,7 @@ def test_a_published_model_is_the_run_and_says_where_it_comes_from(repository):
 
 def test_every_image_is_there_at_the_published_k_and_at_that_of_the_verification(repository):
     run, published = read_run(RUN, "mnist5k", "vlae"), read_published(publish_run())
-    assert list(published.per_image) == ["nll", "nll_k64"]
+    assert list(published.per_image) == ["nll", "nll_k64", "kl"]
     for name, values in published.per_image.items():
         assert values == pytest.approx(run.per_image[name], abs=0.0005)
     assert list(read_published(publish_run("pixelcnn")).per_image) == ["nll"]
@@ -74,14 +74,14 @@ def test_the_samples_are_those_of_the_run(repository, tmp_path):
     assert (publish_run() / "samples.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
-def test_ten_thousand_images_stay_under_200_kilobytes(repository, monkeypatch):
+def test_ten_thousand_images_stay_under_250_kilobytes(repository, monkeypatch):
     run = read_run(RUN, "mnist5k", "vlae")
     many = {name: np.resize(values + 100, 10_000) for name, values in run.per_image.items()}
     TARGET.mkdir(parents=True)
     (TARGET / "model.safetensors").touch()
     config = run.config | dict.fromkeys(("train_minutes", "processor", "commit"))
     publish.write_results(TARGET, type(run)(**{**vars(run), "per_image": many}), config)
-    assert (TARGET / "per_image.csv").stat().st_size < 200_000
+    assert (TARGET / "per_image.csv").stat().st_size < 250_000
 
 
 def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(repository):

@@ -43,8 +43,8 @@ def errors(capsys) -> str:
 def shift(folder: Path, nats: float, rows: slice = slice(None)) -> None:
     """Publish other numbers, in both files."""
     per_image = read_published(folder).per_image
-    for values in per_image.values():
-        values[rows] += nats
+    for name in per_image.keys() - {"kl"}:
+        per_image[name][rows] += nats
     table = np.stack([*per_image.values()], axis=1)
     np.savetxt(folder / "per_image.csv", table, "%.3f", ",", header=",".join(per_image), comments="")
     change_metrics(folder, nll=per_image["nll"].mean())
@@ -66,7 +66,7 @@ def change_weights(folder: Path, add: float) -> None:
 def test_what_was_published_is_verified_a_line_a_model(published, capsys):
     verify.main()
     header, pixelcnn, vlae = capsys.readouterr().out.splitlines()
-    assert header.split()[:2] == ["published", "verified"]
+    assert header.split()[:5] == ["nats", "per", "image", "NLL", "verified"]
     assert pixelcnn.split()[0] == "mnist5k/pixelcnn"
     assert pixelcnn.split()[-3:-1] == ["40", "exact"]
     assert vlae.split()[0] == "mnist5k/vlae"
@@ -76,15 +76,23 @@ def test_what_was_published_is_verified_a_line_a_model(published, capsys):
 
 def test_the_noise_is_not_that_of_the_publication(published):
     params = load_params()
-    assert verify.verify(params, VLAE).difference.se > 0.001
-    assert verify.verify(params, PIXELCNN).difference.se < 0.001
+    assert verify.verify(params, VLAE).nll.difference.se > 0.001
+    assert verify.verify(params, PIXELCNN).nll.difference.se < 0.001
 
 
 def test_a_number_other_than_the_weights_is_found_and_the_models_named(published, capsys):
     shift(VLAE, 0.5)
     message = errors(capsys)
-    assert message.startswith("error: not verified\npublished/mnist5k/vlae: the same images give")
+    assert message.startswith("error: not verified\npublished/mnist5k/vlae: NLL: the same images give")
     assert "pixelcnn" not in message
+
+
+def test_a_kl_other_than_the_weights_is_found(published, capsys):
+    table = {name: values + 0.5 * (name == "kl") for name, values in read_published(VLAE).per_image.items()}
+    rows = np.stack([*table.values()], axis=1)
+    np.savetxt(VLAE / "per_image.csv", rows, "%.3f", ",", header=",".join(table), comments="")
+    change_metrics(VLAE, kl_nats=table["kl"].mean())
+    assert "published/mnist5k/vlae: KL: the same images give" in errors(capsys)
 
 
 def test_the_stage_ends_with_status_1(published):
@@ -93,7 +101,7 @@ def test_the_stage_ends_with_status_1(published):
     command = [sys.executable, "-m", "stages.verify"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert "published/mnist5k/vlae: the same images give" in result.stderr
+    assert "published/mnist5k/vlae: NLL: the same images give" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -110,7 +118,7 @@ def test_one_image_of_an_exact_model_is_enough(published, capsys):
 
 def test_other_weights_are_found(published, capsys):
     change_weights(VLAE, 0.05)
-    assert "published/mnist5k/vlae: the same images give" in errors(capsys)
+    assert "published/mnist5k/vlae: NLL: the same images give" in errors(capsys)
 
 
 def test_a_file_that_was_not_published_is_found(published, capsys):
