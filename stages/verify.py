@@ -21,7 +21,7 @@ from pipeline.reporting.published import read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
 from stages.machine import resolve_device
 
-HEADER = ("nats per image", "NLL", "verified", "99 % interval", "same images: NLL", "same images: KL", "images", "K",
+HEADER = ("nats per image", "NLL", "verified", "99.9 % interval", "same images: NLL", "same images: KL", "images", "K",
           "seconds")  # fmt: skip
 LINE = "{:<36} {:>8} {:>9}  {:<18} {:<24} {:<24} {:>6} {:>5} {:>7}"
 
@@ -55,11 +55,14 @@ def verify(params: Params, folder: Path) -> Verification:
         raise DataError("was not evaluated on the test images of this data set")
     if metrics.get("model_sha256") != file_sha256(folder / "model.safetensors"):
         raise DataError("model.safetensors is not the file that was published")
+    compared, samples = column(metrics)
+    if compared not in published.per_image:
+        raise DataError(f"per_image.csv lacks {compared}")
     device = torch.device(resolve_device(params.training.device))
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder).model.to(device)
-    fresh = per_image(model, images, column(metrics)[1], NOISE_SEED)
+    fresh = per_image(model, images, samples, NOISE_SEED)
     return compare(metrics, published.per_image, chosen, {name: fresh[name].to_numpy() for name in ("nll", "kl")})
 
 
@@ -69,9 +72,9 @@ def line(name: str, result: Verification, seconds: float) -> str:
     return LINE.format(
         name,
         f"{nll.published:.2f}",
-        f"{nll.verified.mean:.2f}",
+        f"{nll.verified.value:.2f}",
         f"{nll.verified.low:.2f} to {nll.verified.high:.2f}",
-        *("" if of is None else f"{of.mean:+.3f} [{of.low:+.3f}, {of.high:+.3f}]" for of in (nll.difference, kl)),
+        *("" if of is None else f"{of.value:+.3f} [{of.low:+.3f}, {of.high:+.3f}]" for of in (nll.difference, kl)),
         f"{result.images:,}",
         str(result.samples or "exact"),
         f"{seconds:.0f}",

@@ -19,6 +19,8 @@ from pipeline.training.batches import Batches
 
 OF_THE_MACHINE = ("precision", "device", "threads")
 """Training settings that may differ from params.yaml: they say what computed, and are recorded."""
+MEANS = {"nll": "nll", "kl_nats": "kl"}
+"""Keys of metrics.json that are the means of columns of per_image.csv."""
 ROUNDING = 1e-3
 """Nats: per_image.csv has 5 decimals."""
 
@@ -65,7 +67,7 @@ def metrics_faults(run: Run, model_sha256: str, test_images: int) -> list[str]:
         faults.append("metrics.json is of other weights than model.safetensors; evaluate them (stages.evaluate)")
     if run.metrics["images"] != test_images:
         faults.append(f"evaluated on {run.metrics['images']:,} of {test_images:,} test images")
-    if abs(run.metrics["nll"] - run.per_image["nll"].mean()) > ROUNDING:
+    if any(abs(run.metrics[key] - run.per_image[name].mean()) > ROUNDING for key, name in MEANS.items()):
         faults.append("metrics.json and per_image.csv are of different evaluations")
     return faults
 

@@ -32,7 +32,7 @@ def results_view(trainings: Sequence[Published]) -> View:
 
 def code_view(trainings: Sequence[Published]) -> View:
     """What the codes carry and keep, of the models that were evaluated; no rows if none has a code."""
-    evaluated = [training for training in trainings if training.metrics]
+    evaluated = [training for training in trainings if training.metrics and not training.metrics["exact"]]
     if trainings[0].color:
         return color_view(evaluated, f"tables/{COLOR_CODES}")
     return information_view(evaluated, f"tables/{CODES}")

@@ -96,7 +96,7 @@ def write_tables(
         write_csv(table_records(table, results), folder / table_file(table))
     write_csv(published_records(published), folder / "published.csv")
     write_csv(text_records(published), folder / "text_figures.csv")
-    evaluated = [training for training in published if training.metrics]
+    evaluated = [training for training in published if training.metrics and not training.metrics["exact"]]
     write_csv(information_records([one for one in evaluated if not one.color]), folder / CODES)
     write_csv(color_records([one for one in evaluated if one.color]), folder / COLOR_CODES)
     for name, records in (

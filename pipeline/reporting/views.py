@@ -38,10 +38,9 @@ def claims_view(runs: Sequence[Run]) -> View:
 
 
 def published_claims_view(trainings: Sequence[Published]) -> View:
-    """Those of the claims that the published models of a data set decide on."""
+    """Those of the claims whose models are published for a data set."""
     claims = judge_claims(training for training in trainings if training.metrics)
-    judged = [claim for claim in claims if claim.outcome != "not judged"]
-    return _claims_view([dataclasses.replace(claim, evidence="Published") for claim in judged])
+    return _claims_view([dataclasses.replace(claim, evidence="Published") for claim in claims if claim.possible])
 
 
 def _claims_view(claims: Sequence[Claim]) -> View:

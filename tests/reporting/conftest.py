@@ -130,7 +130,10 @@ def make_published(params):
         _write_csv(folder / "history.csv", _history(nll, kl))
         if evaluated:
             posterior = config["model_config"]["posterior"]
-            (folder / "metrics.json").write_text(json.dumps(_metrics(nll, kl, 0, posterior) | metrics))
+            values = _metrics(nll, kl, 0, posterior)
+            if config["image_shape"][0] == 3:
+                values |= _color_metrics(values)
+            (folder / "metrics.json").write_text(json.dumps(values | metrics))
             per_image = _per_image(nll, kl, posterior != "none")
             _write_csv(folder / "per_image.csv", {"nll": per_image["nll"], "kl": per_image["kl"]})
         return folder

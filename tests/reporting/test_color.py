@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.color import baseline_results, bits_caption
+from pipeline.reporting.published import collect_published
 from pipeline.reporting.report import write_report
 from pipeline.reporting.runs import collect_runs
 
@@ -25,9 +26,11 @@ def runs(write_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(runs, params, datasets, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reports")
-    write_report(params, runs, [], datasets, folder)
+def report(runs, make_published, params, datasets, tmp_path_factory):
+    folder, root = tmp_path_factory.mktemp("reports"), tmp_path_factory.mktemp("published")
+    for model in MODELS:
+        make_published(root, "cifar10", model)
+    write_report(params, runs, collect_published(root), datasets, folder)
     return folder
 
 
@@ -71,6 +74,14 @@ def test_windows_in_numbers(report):
     assert table["narrow_7x4"]["context_pixels"] == "31"
     assert float(table["narrow_7x4"]["kept_color"]) == 0.2
     assert table["narrow_pixelcnnpp"]["kept_color"] == ""
+
+
+def test_published_windows_and_their_claim_stand_in_the_report(report):
+    table = {row["model"]: row for row in rows(report / "tables/published_color.csv")}
+    assert {model: row["kept_color"] for model, row in table.items()} == dict.fromkeys(MODELS[:2], "0.2")
+    text = (report / "report.md").read_text()
+    claims = text.split("\n### cifar10, published results\n")[1].split("\n### ")[0]
+    assert "correlation 0.20 [0.15, 0.25] against 0.20 [0.15, 0.25] | undecided | see Published |" in claims
 
 
 @pytest.mark.parametrize(("colour", "outcome"), [(0.2, "holds"), (0.62, "undecided"), (0.9, "does not hold")])

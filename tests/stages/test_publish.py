@@ -91,7 +91,7 @@ def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(reposito
     config = json.loads((target / "config.json").read_text())
     assert config["stored_precision"] == "float16"
     images = torch.from_numpy(binary_dataset().test).float()
-    stored, trained = (weights._mean_nll(load_run(folder).model, images) for folder in (target, RUN))
+    stored, trained = (weights._means(load_run(folder).model, images)["nll"] for folder in (target, RUN))
     assert config["stored_nll_change"] == pytest.approx(stored - trained)
     assert 0 < abs(config["stored_nll_change"]) < weights.MOST_MOVED
 
@@ -206,8 +206,9 @@ def test_an_evaluation_of_a_part_of_the_test_set_is_refused(repository):
         publish_run()
 
 
-def test_images_of_another_evaluation_are_refused(repository):
-    change_json(RUN / "metrics.json", nll=json.loads((RUN / "metrics.json").read_text())["nll"] - 0.01)
+@pytest.mark.parametrize("key", ["nll", "kl_nats"])
+def test_images_of_another_evaluation_are_refused(repository, key):
+    change_json(RUN / "metrics.json", **{key: json.loads((RUN / "metrics.json").read_text())[key] - 0.01})
     with pytest.raises(ParamError, match="different evaluations"):
         publish_run()
 

@@ -116,6 +116,14 @@ def test_one_image_of_an_exact_model_is_enough(published, capsys):
     assert "published/mnist5k/pixelcnn: the NLL of an image, which is exact, is off by 0.0" in errors(capsys)
 
 
+def test_a_missing_column_is_named(published, capsys):
+    table = read_published(VLAE).per_image
+    rows = np.stack([table["nll"], table["kl"]], axis=1)
+    np.savetxt(VLAE / "per_image.csv", rows, "%.3f", ",", header="nll,kl", comments="")
+    change_metrics(VLAE, importance_samples=256)
+    assert "published/mnist5k/vlae: per_image.csv lacks nll_k64" in errors(capsys)
+
+
 def test_other_weights_are_found(published, capsys):
     change_weights(VLAE, 0.05)
     assert "published/mnist5k/vlae: NLL: the same images give" in errors(capsys)
