@@ -103,8 +103,8 @@ BOUNDS = (
 PUBLISHED = (
     "Longer trainings than this run's, committed under published/ with weights, and NLL and KL of every test image; "
     "`make verify` evaluates them again. Curves: validation images, averaged weights, one sample of z an image; "
-    "dotted: training batches. A model trained on train+valid, as the paper's final ones are, has seen the validation images. "
-    "One that was not evaluated is there for its curve alone."
+    "dotted: training batches. A model trained on train+valid, as the paper's final ones are, has seen the validation "
+    "images. One that was not evaluated is there for its curve alone."
 )
 COMPUTE = (
     "Then what the codes carry and keep (as under Code, Kept or Windows), and what a training took: its minutes, "
