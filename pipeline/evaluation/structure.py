@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.evaluation.bootstrap import BOOTSTRAP_RESAMPLES
 from pipeline.units import LUMA
 
-__all__ = ["COARSE_FACTOR", "chroma", "coarse", "distortion", "fine", "kept", "luma"]
+__all__ = ["COARSE_FACTOR", "chroma", "coarse", "contrast", "distortion", "fine", "kept", "luma"]
 
 COARSE_FACTOR = 4
 """Side of a block in pixels."""
@@ -41,6 +41,15 @@ def fine(images: np.ndarray) -> np.ndarray:
     return images - repeated[:, :, :height, :width]
 
 
+def contrast(images: np.ndarray) -> np.ndarray:
+    """Standard deviations within the 4×4 blocks of `images` (N, C, H, W): (N, C, ⌈H/4⌉, ⌈W/4⌉), float64.
+
+    Where there are edges and texture, whatever the level they stand on: a decoder with a window takes the level from
+    what it sees, but not where the next edge will be.
+    """
+    return np.sqrt(coarse(fine(images) ** 2))
+
+
 def luma(images: np.ndarray) -> np.ndarray:
     """Y' of colour images (N, 3, H, W): (N, 1, H, W); others as they are."""
     return images if images.shape[1] != 3 else np.einsum("nchw,c->nhw", images, LUMA)[:, None]
@@ -55,10 +64,10 @@ def chroma(images: np.ndarray) -> np.ndarray:
 def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[str, float]:
     """Correlation of `originals` with their `decompressions` (both (N, C, H, W)) in each part, with 95 % intervals.
 
-    Keys `kept_coarse`, `kept_fine`, each also with `_low` and `_high`; of colour images these are of the luma, and
-    `kept_color` is of the two chroma planes, pixel by pixel. Pooled over images and pixels, after the mean
-    original and the mean decompression are subtracted, so what all images share does not count: 1 is the same up to
-    contrast, 0 as unrelated as two different images. Decompressions that are all alike keep nothing: 0.
+    Keys `kept_coarse`, `kept_fine`, each also with `_low` and `_high`; of colour images these are of the luma, as is
+    `kept_contrast`, and `kept_color` is of the two chroma planes, pixel by pixel. Pooled over images and pixels, after
+    the mean original and the mean decompression are subtracted, so what all images share does not count: 1 is the same
+    up to contrast, 0 as unrelated as two different images. Decompressions that are all alike keep nothing: 0.
     The interval is the percentile interval over images drawn with replacement; the means stay those of all images.
 
     Raises:
@@ -73,7 +82,7 @@ def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[s
         "fine": lambda images: fine(luma(images)),
     }
     if originals.shape[1] == 3:
-        parts["color"] = chroma
+        parts |= {"contrast": lambda images: contrast(luma(images)), "color": chroma}
     for name, part in parts.items():
         sums = _sums_of_products(part(originals), part(decompressions))
         low, high = np.quantile(_correlation(draws @ sums), [0.025, 0.975])

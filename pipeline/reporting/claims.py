@@ -148,7 +148,7 @@ def judge_claims(runs: Iterable[Training]) -> list[Claim]:
 
 
 def _color_claims(by_model: dict[str, Training]) -> list[Claim]:
-    """The claim of Figure 3: by size, the paper's and the narrow models."""
+    """The claims of Figure 3: by size, the paper's and the narrow models."""
     topic = _Topic("What the window leaves to z", "Figures 3 and 4", by_model)
     pairs = [("densenet_vlae", "densenet_vlae_grayscale"), ("narrow_7x4", "narrow_7x4_grayscale")]
     found = [pair for pair in pairs if any(model in topic.runs for model in pair)] or pairs[:1]
@@ -156,7 +156,15 @@ def _color_claims(by_model: dict[str, Training]) -> list[Claim]:
         "With a colour window z drops colour, with a grey one it keeps it: decompressions with a 7x4 window keep less "
         "colour than with the same window in grey"
     )
-    return [topic.less_kept(statement, (first, "color"), (second, "color")) for first, second in found]
+    split = "With a colour window z has structure and not colour: decompressions keep less colour than local contrast"
+    return [
+        claim
+        for window, gray in found
+        for claim in (
+            topic.less_kept(statement, (window, "color"), (gray, "color")),
+            topic.less_kept(split, (window, "color"), (window, "contrast")),
+        )
+    ]
 
 
 def _collapse(runs: dict[str, Training]) -> str:

@@ -79,14 +79,15 @@ def kl_spectrum(runs: Sequence[Run], path: Path) -> None:
 
 
 def kept_bars(runs: Sequence[Run], path: Path) -> None:
-    """What each model's decompressions keep of their originals, coarse, fine and colour, with 95 % intervals."""
+    """What each model's decompressions keep of their originals, part by part, with 95 % intervals."""
     shown = [run for run in runs if not run.metrics["exact"]]
-    parts = [part for part in ("coarse", "fine", "color") if all(f"kept_{part}" in run.metrics for run in shown)]
+    names = ("coarse", "fine", "contrast", "color")
+    parts = [part for part in names if all(f"kept_{part}" in run.metrics for run in shown)]
     width = 0.76 / len(parts)
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 1.1 + 0.5 * len(shown)), layout="constrained")
         axes = figure.subplots()
-        for i, (scale, colour) in enumerate(zip(parts, (PALETTE[2], PALETTE[1], PALETTE[4]), strict=False)):
+        for i, (scale, colour) in enumerate(zip(parts, (PALETTE[2], PALETTE[1], PALETTE[3], PALETTE[4]), strict=False)):
             values, low, high = (
                 np.array([run.metrics[f"kept_{scale}{end}"] for run in shown]) for end in ("", "_low", "_high")
             )
@@ -98,7 +99,7 @@ def kept_bars(runs: Sequence[Run], path: Path) -> None:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("correlation of the decompression with its original")
-        figure.legend(loc="outside upper right", ncols=3)
+        figure.legend(loc="outside upper right", ncols=4)
         save(figure, path)
 
 

@@ -11,7 +11,7 @@ from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import Record
 from pipeline.reporting.views import View, interval, number
 
-KEPT = ("kept_coarse", "kept_fine", "kept_color")
+KEPT = ("kept_coarse", "kept_fine", "kept_contrast", "kept_color")
 
 
 def baseline_results(dataset: Dataset, images: int, seed: int) -> list[Training]:
@@ -45,7 +45,8 @@ def color_records(runs: Sequence[Training]) -> list[Record]:
 def color_view(runs: Sequence[Training], file: str = "tables/color.csv") -> View:
     """The same as a table."""
     header = ("model", "window, pixels", "bits/dim", "95 % interval", "K", "−ELBO, bits/dim", "KL, bits",
-              "KL, bits/dim", "coarse structure kept", "fine structure kept", "colour kept")  # fmt: skip
+              "KL, bits/dim", "coarse structure kept", "fine structure kept", "local contrast kept",
+              "colour kept")  # fmt: skip
     rows = []
     for run, record in zip(runs, color_records(runs), strict=True):
         cells = [

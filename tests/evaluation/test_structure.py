@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.evaluation.structure import COARSE_FACTOR, chroma, coarse, distortion, fine, kept, luma
+from pipeline.evaluation.structure import COARSE_FACTOR, chroma, coarse, contrast, distortion, fine, kept, luma
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (1, 6, 10), (3, 5, 3), (2, 1, 9)]
 
@@ -163,6 +163,29 @@ def test_gray_has_no_chroma():
     gray = np.repeat(pictures(3)[:, :1], 3, axis=1)
     assert np.allclose(chroma(gray), 0, atol=1e-10)
     assert np.allclose(luma(gray), gray[:, :1])
+
+
+def test_contrast_is_the_standard_deviation_of_each_block():
+    images = np.random.default_rng(5).random((3, 1, 10, 8))
+    found = contrast(images)
+    assert found.shape == (3, 1, 3, 2)
+    assert found[2, 0, 1, 0] == pytest.approx(images[2, 0, 4:8, :4].std())
+    assert found[1, 0, 2, 1] == pytest.approx(images[1, 0, 8:, 4:].std())
+
+
+def test_contrast_is_kept_where_levels_and_patterns_are_not():
+    generator = np.random.default_rng(6)
+    strength = generator.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
+    level, other = generator.random((2, 300, 1, 8, 8)).repeat(4, 3).repeat(4, 4)
+    pattern, redrawn = generator.choice([-1.0, 1.0], (2, 300, 1, 32, 32))
+    originals, copies = (
+        np.repeat(low + strength * drawn, 3, axis=1) for low, drawn in ((level, pattern), (other, redrawn))
+    )
+    metrics = kept(originals, copies, seed=0)
+    assert metrics["kept_contrast_low"] > 0.9
+    assert abs(metrics["kept_coarse"]) < 0.1
+    assert abs(metrics["kept_fine"]) < 0.1
+    assert "kept_contrast" not in kept(originals[:, :1], copies[:, :1], seed=0)
 
 
 def test_colour_is_kept_apart_from_structure():

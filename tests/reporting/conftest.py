@@ -177,7 +177,8 @@ def _color_metrics(metrics: dict) -> dict:
     ends = {end: per_nat * metrics[f"nll{end}"] for end in ("", "_low", "_high")}
     return {f"bits_per_dim{end}": value for end, value in ends.items()} | {
         "elbo_bits_per_dim": -per_nat * metrics["elbo"], "kl_bits_per_dim": per_nat * metrics["kl_nats"],
-        **({} if metrics["exact"] else {"kept_color": 0.2, "kept_color_low": 0.15, "kept_color_high": 0.25}),
+        **({} if metrics["exact"] else {"kept_contrast": 0.5, "kept_contrast_low": 0.45, "kept_contrast_high": 0.55,
+                                        "kept_color": 0.2, "kept_color_low": 0.15, "kept_color_high": 0.25}),
     }  # fmt: skip
 
 

@@ -138,7 +138,7 @@ def test_every_colour_model_trains_and_is_evaluated_at_scale_smoke(project, monk
     assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
     assert run.metrics["bits_per_dim"] == pytest.approx(run.metrics["nll"] / 192 / np.log(2))
     latent = block.posterior != "none"
-    assert ("kept_color" in run.metrics) == ("probe_z" in run.metrics) == latent
+    assert ("kept_color" in run.metrics) == ("kept_contrast" in run.metrics) == ("probe_z" in run.metrics) == latent
     assert set(run.panels) == {"samples", *(("originals", "decompressions") if latent else ())}
     assert run.panels["samples"].shape == (64, 3, 8, 8)
     soft = block.objective == "soft_free_bits"
