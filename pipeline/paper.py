@@ -124,7 +124,7 @@ OMNIGLOT = Table(
         Row("DRAW", 96.50, bound=True),
         Row("Conv DRAW", 91.00, bound=True),
         _own("Unconditional Decoder", 95.02, "pixelcnn"),
-        _own("VLAE", 90.98, "vlae"),
+        _own("VLAE", 90.98, "vlae", "vlae_untied"),
         _own("VLAE (fine-tuned)", 89.83, "vlae_untied", best=True),
     ),
     footnotes={

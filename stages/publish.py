@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
-    """Publish one run; ParamError says everything that speaks against it, OSError what is missing or damaged."""
+    """Publish one run; ParamError says what speaks against it, OSError what is missing or damaged."""
     source, target = run_folder(dataset.name, model, seed), PUBLISHED / dataset.name / model
     run = read_run(source, dataset.name, model)
     provenance = read_file(source, "provenance.json", ("commit", "code_sha256", "processor", "train_minutes"))

@@ -16,7 +16,15 @@ from pipeline.data.datasets import load_dataset
 from pipeline.data.formats import DataError
 from pipeline.evaluation.likelihood import per_image
 from pipeline.models.runs import load_run
-from pipeline.publishing.verification import NOISE_SEED, Verification, choose, column, compare
+from pipeline.publishing.verification import (
+    NOISE_SEED,
+    Verification,
+    at_published_k,
+    choose,
+    column,
+    compare,
+    derived_faults,
+)
 from pipeline.reporting.published import read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
 from stages.machine import resolve_device
@@ -58,12 +66,18 @@ def verify(params: Params, folder: Path) -> Verification:
     compared, samples = column(metrics)
     if compared not in published.per_image:
         raise DataError(f"per_image.csv lacks {compared}")
+    if faults := derived_faults(metrics, published.per_image["nll"], dataset.image_shape):
+        raise DataError(f"metrics.json: {'; '.join(faults)}")
     device = torch.device(resolve_device(params.training.device))
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder).model.to(device)
+    few = images[: at_published_k(metrics)]
     fresh = per_image(model, images, samples, NOISE_SEED)
-    return compare(metrics, published.per_image, chosen, {name: fresh[name].to_numpy() for name in ("nll", "kl")})
+    nats = {name: fresh[name].to_numpy() for name in ("nll", "kl")}
+    if len(few):
+        nats["at_published_k"] = per_image(model, few, metrics["importance_samples"], NOISE_SEED)["nll"].to_numpy()
+    return compare(metrics, published.per_image, chosen, nats)
 
 
 def line(name: str, result: Verification, seconds: float) -> str:

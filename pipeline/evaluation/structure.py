@@ -44,8 +44,7 @@ def fine(images: np.ndarray) -> np.ndarray:
 def contrast(images: np.ndarray) -> np.ndarray:
     """Standard deviations within the 4×4 blocks of `images` (N, C, H, W): (N, C, ⌈H/4⌉, ⌈W/4⌉), float64.
 
-    Where there are edges and texture, whatever the level they stand on: a decoder with a window takes the level from
-    what it sees, but not where the next edge will be.
+    They say where there are edges and texture, whatever these look like and whatever level they stand on.
     """
     return np.sqrt(coarse(fine(images) ** 2))
 
@@ -67,7 +66,7 @@ def kept(originals: np.ndarray, decompressions: np.ndarray, seed: int) -> dict[s
     Keys `kept_coarse`, `kept_fine`, each also with `_low` and `_high`; of colour images these are of the luma, as is
     `kept_contrast`, and `kept_color` is of the two chroma planes, pixel by pixel. Pooled over images and pixels, after
     the mean original and the mean decompression are subtracted, so what all images share does not count: 1 is the same
-    up to contrast, 0 as unrelated as two different images. Decompressions that are all alike keep nothing: 0.
+    up to scale, 0 as unrelated as two different images. Decompressions that are all alike keep nothing: 0.
     The interval is the percentile interval over images drawn with replacement; the means stay those of all images.
 
     Raises:

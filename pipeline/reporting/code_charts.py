@@ -81,20 +81,20 @@ def kl_spectrum(runs: Sequence[Run], path: Path) -> None:
 def kept_bars(runs: Sequence[Run], path: Path) -> None:
     """What each model's decompressions keep of their originals, part by part, with 95 % intervals."""
     shown = [run for run in runs if not run.metrics["exact"]]
-    names = ("coarse", "fine", "contrast", "color")
-    parts = [part for part in names if all(f"kept_{part}" in run.metrics for run in shown)]
+    colours = {"coarse": PALETTE[2], "fine": PALETTE[1], "contrast": PALETTE[3], "color": PALETTE[4]}
+    parts = [part for part in colours if all(f"kept_{part}" in run.metrics for run in shown)]
     width = 0.76 / len(parts)
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 1.1 + 0.5 * len(shown)), layout="constrained")
         axes = figure.subplots()
-        for i, (scale, colour) in enumerate(zip(parts, (PALETTE[2], PALETTE[1], PALETTE[3], PALETTE[4]), strict=False)):
+        for i, scale in enumerate(parts):
             values, low, high = (
                 np.array([run.metrics[f"kept_{scale}{end}"] for run in shown]) for end in ("", "_low", "_high")
             )
             error = np.stack([values - low, high - values]).clip(0)
-            axes.barh(np.arange(len(shown)) + (i - (len(parts) - 1) / 2) * width, values, 0.95 * width, color=colour,
-                      label={"color": "colour"}.get(scale, scale), xerr=error,
-                      error_kw={"ecolor": "#1f2937", "elinewidth": 1, "capsize": 2})  # fmt: skip
+            at = np.arange(len(shown)) + (i - (len(parts) - 1) / 2) * width
+            axes.barh(at, values, 0.95 * width, color=colours[scale], label={"color": "colour"}.get(scale, scale),
+                      xerr=error, error_kw={"ecolor": "#1f2937", "elinewidth": 1, "capsize": 2})  # fmt: skip
         axes.set_yticks(range(len(shown)), [run.name for run in shown])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")

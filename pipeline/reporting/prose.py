@@ -118,9 +118,9 @@ COLOR_KEPT = (
     "What Figure 3 shows, as correlations of test images with their decompressions, after the means over all images "
     "are taken out: of 4×4 block means of the luma (coarse), of the luma minus those (fine), of its standard deviation "
     "in each block (local contrast: where edges and texture are), and of the two chroma planes, pixel by pixel "
-    "(colour). The level of luma and chroma around a pixel can be seen in a window; where the next edge will be "
-    "cannot. A window in grey cannot tell the decoder the colour of its neighbourhood, so that this is worth sending "
-    "in z."
+    "(colour). A window shows the decoder the level around a pixel, so that z can leave out coarse structure and still "
+    "say where edges are. A window in grey cannot tell the decoder the colour of its neighbourhood, so that this is "
+    "worth sending in z."
 )
 COLOR_CURVES = "Solid: validation images. Dotted: training batches. −ELBO in bits per dimension, KL in nats per image."
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."

@@ -56,8 +56,10 @@ def deviations(training: Published) -> list[str]:
         found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
     if config["training"]["images"] == "train":
         found.append("not trained on validation images")
-    if training.block.get("tied") and training.block["decoder"] == "pixelcnn" and training.dataset != STATIC_MNIST:
-        found.append("masked convolutions tied")
+    if training.block["posterior"] != "none" and training.block["decoder"] == "pixelcnn":
+        tied = training.block["tied"]
+        if tied != (training.dataset == STATIC_MNIST):
+            found.append(f"masked convolutions {'tied' if tied else 'untied'}")
     samples = {name: table.importance_samples for table in paper.TABLES for name in table.datasets}
     most = samples.get(training.dataset, 0)
     if metrics and not metrics["exact"] and metrics["importance_samples"] < most:

@@ -186,6 +186,11 @@ def test_contrast_is_kept_where_levels_and_patterns_are_not():
     assert abs(metrics["kept_coarse"]) < 0.1
     assert abs(metrics["kept_fine"]) < 0.1
     assert "kept_contrast" not in kept(originals[:, :1], copies[:, :1], seed=0)
+    other_strength = generator.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
+    metrics = kept(originals, np.repeat(level + other_strength * pattern, 3, axis=1), seed=0)
+    assert metrics["kept_coarse_low"] > 0.8
+    assert metrics["kept_fine_low"] > 0.5
+    assert abs(metrics["kept_contrast"]) < 0.1
 
 
 def test_colour_is_kept_apart_from_structure():

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from pipeline.publishing.verification import IMAGES, NOISE_SEED, TOLERANCE, choose, column, compare
+from pipeline.evaluation.bootstrap import bootstrap
+from pipeline.evaluation.likelihood import per_dimension
+from pipeline.publishing.verification import (
+    IMAGES,
+    NOISE_SEED,
+    TOLERANCE,
+    at_published_k,
+    choose,
+    column,
+    compare,
+    derived_faults,
+)
 
 COUNT = 3000
 HARD = 80 + 20 * np.random.default_rng(0).normal(size=COUNT)
@@ -29,7 +41,10 @@ def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | N
     chosen = choose(COUNT)
     evaluated = HARD + (0 if metrics["exact"] else 0.4) * NOISE[1] if fresh is None else fresh
     kl = np.zeros(COUNT) if metrics["exact"] else CODE + 0.4 * NOISE[2] + kl_shift
-    return compare(metrics, table, chosen, {"nll": evaluated[chosen] + shift, "kl": kl[chosen]})
+    nats = {"nll": evaluated[chosen] + shift, "kl": kl[chosen]}
+    if few := at_published_k(metrics):
+        nats["at_published_k"] = (HARD - 1 + 0.05 * NOISE[1])[chosen[:few]] + shift
+    return compare(metrics, table, chosen, nats)
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -42,16 +57,17 @@ def test_the_same_model_is_verified(exact):
     assert exact == (result.kl is None)
 
 
-def test_an_honest_difference_is_outside_its_interval_once_in_a_thousand():
+def test_the_interval_is_the_99_9_percent_one_of_a_normal_mean():
     difference = judged(*published()).nll.difference
-    assert difference.value - difference.low == difference.high - difference.value
+    assert difference.value - difference.low == pytest.approx(difference.high - difference.value)
     assert 2 * NormalDist().cdf(-(difference.high - difference.value) / difference.se) == pytest.approx(1e-3, rel=0.01)
 
 
 @pytest.mark.parametrize("shift", [-0.08, 0.08])
 def test_a_small_difference_on_the_same_images_is_found(shift):
-    (fault,) = judged(*published(), shift).faults
-    assert "the same images give" in fault
+    faults = judged(*published(), shift).faults
+    assert [fault.split(":")[0] for fault in faults] == ["NLL", "NLL at K = 4096"]
+    assert all("the same images give" in fault for fault in faults)
 
 
 @pytest.mark.parametrize("shift", [-0.08, 0.08])
@@ -67,6 +83,30 @@ def test_a_kl_that_is_not_that_of_the_images_is_found():
     (fault,) = judged(metrics | {"kl_nats": metrics["kl_nats"] + 0.01}, table).faults
     assert fault.startswith("KL ")
     assert "is not the mean of per_image.csv" in fault
+
+
+@pytest.mark.parametrize("better", [-0.2, 0.2, 5])
+def test_an_nll_that_is_wrong_at_the_published_k_alone_is_found(better):
+    metrics, table = published()
+    wrong = metrics | {"nll": metrics["nll"] - better}, table | {"nll": table["nll"] - better}
+    (fault,) = judged(*wrong).faults
+    assert fault.startswith("NLL at K = 4096: the same images give")
+
+
+@pytest.mark.parametrize(("exact", "k", "few"), [(True, 0, 0), (False, 64, 0), (False, 256, 100), (False, 4096, 25)])
+def test_the_larger_the_published_k_the_fewer_images_are_evaluated_at_it(exact, k, few):
+    assert at_published_k({"exact": exact, "importance_samples": k}) == few
+
+
+def test_interval_and_bits_are_those_of_the_images():
+    nll = bootstrap(HARD, 3)
+    metrics = {"nll": nll.mean, "nll_low": nll.low, "nll_high": nll.high, "elbo": -90.0, "kl_nats": 10.0,
+               "kl_bits": 10 / math.log(2), "seed": 3}  # fmt: skip
+    metrics |= per_dimension(metrics, (3, 4, 4))
+    assert derived_faults(metrics, HARD, (3, 4, 4)) == []
+    for key in ("nll_low", "nll_high", "kl_bits", "bits_per_dim", "bits_per_dim_low", "kl_bits_per_dim"):
+        (fault, *_) = derived_faults(metrics | {key: metrics[key] + 0.01}, HARD, (3, 4, 4))
+        assert fault.startswith(f"{key} ")
 
 
 def test_a_difference_within_the_tolerance_is_not_judged():

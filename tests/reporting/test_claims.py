@@ -14,6 +14,7 @@ BELOW = [
     ("KL with the paper's 69", "context_stack", "context_4x2", "kl", 1),
     ("KL with every earlier pixel", "context_full", "context_stack", "kl", 1),
     ("VLAE leaves local detail out of z", "vlae", "vae", "kl", 0.6),
+    ("The same with one prior", "vlae", "af_vae", "kl", 0.6),
     ("An AF prior gives a lower NLL", "vlae", "vlae_iaf_posterior", "nll", 1),
     ("The same flow with a factorized decoder", "af_vae", "iaf_vae", "nll", 1),
     ("The AF prior gives a lower NLL", "vlae", "vlae_gaussian_prior", "nll", 1),

@@ -38,10 +38,14 @@ def test_one_line_for_each_data_set_beside_a_row(new_run):
     assert [record["dataset"] for record in records if record["row"] == "VLAE"] == ["mnist5k", "mnist_static"]
 
 
-def test_the_untied_vlae_stands_beside_the_fine_tuned_row(new_run):
+def test_the_untied_vlae_stands_beside_both_rows(new_run):
     records = table_records(paper.OMNIGLOT, [new_run(model, "omniglot") for model in ("vlae", "vlae_untied")])
-    beside = {record["model"]: (record["row"], record["paper_nats"]) for record in records if record["model"]}
-    assert beside == {"vlae": ("VLAE", 90.98), "vlae_untied": ("VLAE (fine-tuned)", 89.83)}
+    beside = [(record["model"], record["row"], record["paper_nats"]) for record in records if record["model"]]
+    assert beside == [
+        ("vlae", "VLAE", 90.98),
+        ("vlae_untied", "VLAE", 90.98),
+        ("vlae_untied", "VLAE (fine-tuned)", 89.83),
+    ]
 
 
 def test_iaf_baselines_have_runs_of_ours(new_run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tiny_project import binary_dataset
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
+from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.reporting.published import read_published
 from stages import file_sha256, publish, run_stage, verify
 
@@ -47,7 +49,8 @@ def shift(folder: Path, nats: float, rows: slice = slice(None)) -> None:
         per_image[name][rows] += nats
     table = np.stack([*per_image.values()], axis=1)
     np.savetxt(folder / "per_image.csv", table, "%.3f", ",", header=",".join(per_image), comments="")
-    change_metrics(folder, nll=per_image["nll"].mean())
+    nll = bootstrap(per_image["nll"], read_published(folder).metrics["seed"])
+    change_metrics(folder, nll=nll.mean, nll_low=nll.low, nll_high=nll.high)
 
 
 def change_metrics(folder: Path, **values) -> None:
@@ -91,7 +94,7 @@ def test_a_kl_other_than_the_weights_is_found(published, capsys):
     table = {name: values + 0.5 * (name == "kl") for name, values in read_published(VLAE).per_image.items()}
     rows = np.stack([*table.values()], axis=1)
     np.savetxt(VLAE / "per_image.csv", rows, "%.3f", ",", header=",".join(table), comments="")
-    change_metrics(VLAE, kl_nats=table["kl"].mean())
+    change_metrics(VLAE, kl_nats=table["kl"].mean(), kl_bits=table["kl"].mean() / math.log(2))
     assert "published/mnist5k/vlae: KL: the same images give" in errors(capsys)
 
 
@@ -114,6 +117,11 @@ def test_a_mean_of_no_images_is_found(published, capsys):
 def test_one_image_of_an_exact_model_is_enough(published, capsys):
     shift(PIXELCNN, 0.01, slice(3, 4))
     assert "published/mnist5k/pixelcnn: the NLL of an image, which is exact, is off by 0.0" in errors(capsys)
+
+
+def test_an_interval_other_than_the_images_say_is_found(published, capsys):
+    change_metrics(VLAE, nll_low=read_published(VLAE).metrics["nll_low"] - 0.1)
+    assert "published/mnist5k/vlae: metrics.json: nll_low" in errors(capsys)
 
 
 def test_a_missing_column_is_named(published, capsys):
