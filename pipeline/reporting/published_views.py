@@ -32,10 +32,15 @@ def results_view(trainings: Sequence[Published]) -> View:
 
 def code_view(trainings: Sequence[Published]) -> View:
     """What the codes carry and keep, of the models that were evaluated; no rows if none has a code."""
-    evaluated = [training for training in trainings if training.metrics and not training.metrics["exact"]]
+    coded = with_code(trainings)
     if trainings[0].color:
-        return color_view(evaluated, f"tables/{COLOR_CODES}")
-    return information_view(evaluated, f"tables/{CODES}")
+        return color_view(coded, f"tables/{COLOR_CODES}")
+    return information_view(coded, f"tables/{CODES}")
+
+
+def with_code(trainings: Sequence[Published]) -> list[Published]:
+    """Those that were evaluated and have a latent."""
+    return [training for training in trainings if training.metrics and not training.metrics["exact"]]
 
 
 def compute_view(trainings: Sequence[Published]) -> View:

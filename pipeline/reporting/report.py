@@ -25,7 +25,7 @@ from pipeline.reporting.color import baseline_results, color_records
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_tables import published_records, text_records
-from pipeline.reporting.published_views import CODES, COLOR_CODES
+from pipeline.reporting.published_views import CODES, COLOR_CODES, with_code
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.sections import WALKED, sections
 from pipeline.reporting.tables import (
@@ -96,9 +96,9 @@ def write_tables(
         write_csv(table_records(table, results), folder / table_file(table))
     write_csv(published_records(published), folder / "published.csv")
     write_csv(text_records(published), folder / "text_figures.csv")
-    evaluated = [training for training in published if training.metrics and not training.metrics["exact"]]
-    write_csv(information_records([one for one in evaluated if not one.color]), folder / CODES)
-    write_csv(color_records([one for one in evaluated if one.color]), folder / COLOR_CODES)
+    coded = with_code(published)
+    write_csv(information_records([training for training in coded if not training.color]), folder / CODES)
+    write_csv(color_records([training for training in coded if training.color]), folder / COLOR_CODES)
     for name, records in (
         ("code_length", code_length_records), ("information", information_records), ("bounds", bound_records),
         ("seeds", seed_records),
