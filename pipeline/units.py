@@ -1,4 +1,4 @@
-"""The one place where units are converted, and what 8-bit colours are.
+"""The one place where units are converted.
 
 Everything is kept in nats per image until it is reported.
 """
@@ -10,10 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-LEVELS = 256
-"""Values of an 8-bit channel."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in the gray of a colour (ITU-R BT.601): of a grayscale window too (Appendix B)."""
 Quantity = TypeVar("Quantity", float, np.ndarray)
 
 

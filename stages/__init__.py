@@ -1,5 +1,6 @@
 """The stages of dvc.yaml as scripts, each run as `python -m stages.<name>`."""
 
+import argparse
 import hashlib
 import sys
 from collections.abc import Callable
@@ -28,6 +29,15 @@ def run_stage(main: Callable[[], None]) -> None:
 def _refuse(message: str) -> None:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def run_parser(stage: str, description: str) -> argparse.ArgumentParser:
+    """The command line of a stage that works on one run."""
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)
+    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
+    parser.add_argument("--model", required=True, help="a block of `models:` or `color_models:` in params.yaml")
+    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
+    return parser
 
 
 def run_folder(dataset: str, model: str, seed: int) -> Path:

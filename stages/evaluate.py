@@ -5,7 +5,6 @@ python -m stages.evaluate --dataset mnist5k --model vlae
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,13 @@ from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
 from pipeline.seeding import stream
-from stages import file_sha256, run_folder, run_stage
-from stages.machine import resolve_device
+from stages import file_sha256, run_folder, run_parser, run_stage
+from stages.machine import exact_device
 
 
 def main() -> None:
     """Read weights and prepared data; write metrics, per-image tables, panels and dimensions beside the weights."""
-    parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description="Evaluate a trained model.")
-    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
-    parser.add_argument("--model", required=True, help="a block of `models:` or `color_models:` in params.yaml")
-    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
-    arguments = parser.parse_args()
+    arguments = run_parser("evaluate", "Evaluate a trained model.").parse_args()
     params = load_params()
     params.model(arguments.model, params.kind(arguments.dataset))
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
@@ -43,9 +38,7 @@ def main() -> None:
 
 def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     """Evaluate the run in `folder` at the current scale."""
-    torch.set_num_threads(params.training.threads)
-    torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
-    device = torch.device(resolve_device(params.training.device))
+    device = exact_device(params.training)
     model = load_run(folder).model.to(device)
     budget = params.budget(dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)

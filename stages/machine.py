@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pipeline.config import TrainingConfig
 from pipeline.schema import ParamError
 
 
@@ -20,6 +21,13 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
+
+
+def exact_device(training: TrainingConfig) -> torch.device:
+    """Where to evaluate, in float32 and no less, with as many threads as `training` says."""
+    torch.set_num_threads(training.threads)
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device(resolve_device(training.device))
 
 
 def resolve_bfloat16(precision: str, device: torch.device) -> bool:

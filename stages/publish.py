@@ -5,7 +5,6 @@ python -m stages.publish --dataset mnist_static --model vlae
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -23,18 +22,14 @@ from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
 from pipeline.reporting.panels import samples_sheet, save_sheet
 from pipeline.reporting.runs import Run, read_file, read_run
-from stages import PUBLISHED, file_sha256, run_folder, run_stage
+from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
 from stages.commits import code_sha256_at
-from stages.machine import resolve_device
+from stages.machine import exact_device
 
 
 def main() -> None:
     """Read a run, params.yaml, the prepared data and git; write published/<dataset>/<model>/."""
-    parser = argparse.ArgumentParser(prog="python -m stages.publish", description="Publish an evaluated run.")
-    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
-    parser.add_argument("--model", required=True, help="a block of `models:` in params.yaml")
-    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
-    arguments = parser.parse_args()
+    arguments = run_parser("publish", "Publish an evaluated run.").parse_args()
     params = load_params()
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
     publish(params, dataset, arguments.model, params.seed(arguments.seed))
@@ -50,9 +45,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
     faults += code_faults(provenance, code_sha256_at(provenance["commit"]))
     if faults:
         raise ParamError(f"{source} cannot be published: {'; '.join(faults)}")
-    torch.set_num_threads(params.training.threads)
-    torch.backends.cudnn.allow_tf32 = False  # the rounding of the weights is to be measured, and no other
-    device = torch.device(resolve_device(params.training.device))
+    device = exact_device(params.training)
     test = torch.from_numpy(dataset.test).float().to(device)
     with tempfile.TemporaryDirectory() as folder:
         config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)

@@ -21,7 +21,8 @@ from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
 from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
 from pipeline.training.objectives import Objective
-from stages import run_folder
+from pipeline.training.updates import one_pass
+from stages import run_folder, run_parser
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 
 
@@ -62,10 +63,11 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     validation = torch.from_numpy(dataset.valid[: budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
-    checkpoint = checkpoint_path(config | {"plan": plan.identity()})
+    origin = _origin(device)
+    checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
     state = train(model, batches, validation, plan, checkpoint)
     progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
-    _write(run_folder(dataset.name, name, seed), state, config | progress)
+    _write(run_folder(dataset.name, name, seed), state, config | progress, origin)
     if state.step == plan.steps:
         checkpoint.unlink(missing_ok=True)
     else:
@@ -73,10 +75,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
 
 
 def _arguments(stage: Stage) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m stages.train_{stage}", description=f"Train a {stage} model.")
-    parser.add_argument("--dataset", required=True, help="a data set prepared by `dvc repro preprocess`")
-    parser.add_argument("--model", required=True, help="a block of `models:` or `color_models:` in params.yaml")
-    parser.add_argument("--seed", type=int, help="one of `seeds` in params.yaml; the first if left out")
+    parser = run_parser(f"train_{stage}", f"Train a {stage} model.")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
     return parser.parse_args()
 
@@ -103,18 +102,22 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
     }
 
 
-def _write(folder: Path, state: State, config: dict[str, Any]) -> None:
-    parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    save_run(folder, state.averaged, config | {"parameters": parameters})
-    pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
-    (folder / "provenance.json").write_text(json.dumps(_provenance(state, config), indent=2) + "\n")
+def _origin(device: torch.device) -> dict[str, Any]:
+    """By what the run is made, as long as that is what runs: files may change while it trains.
 
-
-def _provenance(state: State, config: dict[str, Any]) -> dict[str, Any]:
-    """Where and by what the run was made: what differs between two runs that give the same weights."""
+    `compiled`: whether decoder and optimizer are C++, whose decoder computes in float32 whatever the precision.
+    """
     return {
         "commit": commit(),
         "code_sha256": code_sha256(),
-        "processor": torch.cuda.get_device_name() if config["device"] == "cuda" else processor(),
-        "train_minutes": round(state.seconds / 60, 2),
+        "processor": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
+        "compiled": device.type == "cpu" and one_pass.library is not None,
     }
+
+
+def _write(folder: Path, state: State, config: dict[str, Any], origin: dict[str, Any]) -> None:
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    save_run(folder, state.averaged, config | {"parameters": parameters})
+    pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
+    provenance = origin | {"train_minutes": round(state.seconds / 60, 2)}
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")

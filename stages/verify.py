@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.config import Params, load_params
+from pipeline.config import load_params
 from pipeline.data.datasets import load_dataset
 from pipeline.data.formats import DataError
 from pipeline.evaluation.likelihood import per_image
@@ -27,7 +27,7 @@ from pipeline.publishing.verification import (
 )
 from pipeline.reporting.published import read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
-from stages.machine import resolve_device
+from stages.machine import exact_device
 
 HEADER = ("nats per image", "NLL", "verified", "99.9 % interval", "same images: NLL", "same images: KL", "images", "K",
           "seconds")  # fmt: skip
@@ -37,14 +37,13 @@ LINE = "{:<36} {:>8} {:>9}  {:<18} {:<24} {:<24} {:>6} {:>5} {:>7}"
 def main() -> None:
     """Read published/ and data/published/processed/; print a line a model."""
     params = load_params()
-    torch.set_num_threads(params.training.threads)
-    torch.backends.cudnn.allow_tf32 = False  # evaluation is float32
+    device = exact_device(params.training)
     print(LINE.format(*HEADER))
     faults = []
     for folder in evaluated(PUBLISHED):
         started = time.monotonic()
         try:
-            result = verify(params, folder)
+            result = verify(device, folder)
         except (DataError, OSError) as error:
             faults.append(f"{folder}: {error}")
             continue
@@ -54,7 +53,7 @@ def main() -> None:
         sys.exit("\n".join(["error: not verified", *faults]))
 
 
-def verify(params: Params, folder: Path) -> Verification:
+def verify(device: torch.device, folder: Path) -> Verification:
     """One published model beside its fresh evaluation; OSError or DataError if files are missing or do not fit."""
     published = read_published(folder)
     metrics = published.metrics
@@ -68,13 +67,12 @@ def verify(params: Params, folder: Path) -> Verification:
         raise DataError(f"per_image.csv lacks {compared}")
     if faults := derived_faults(metrics, published.per_image["nll"], dataset.image_shape):
         raise DataError(f"metrics.json: {'; '.join(faults)}")
-    device = torch.device(resolve_device(params.training.device))
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder).model.to(device)
     few = images[: at_published_k(metrics)]
     fresh = per_image(model, images, samples, NOISE_SEED)
-    nats = {name: fresh[name].to_numpy() for name in ("nll", "kl")}
+    nats = {name: fresh[name].to_numpy() for name in ("nll", "reconstruction", "kl")}
     if len(few):
         nats["at_published_k"] = per_image(model, few, metrics["importance_samples"], NOISE_SEED)["nll"].to_numpy()
     return compare(metrics, published.per_image, chosen, nats)

@@ -53,6 +53,8 @@ class Dataset:
         where = f"{self.name}: {split}"
         if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
             raise ValueError(f"{where} is {images.dtype} {images.shape}, not uint8 (N, C, H, W)")
+        if images.shape[1] != (1 if self.kind == "binary" else 3):
+            raise ValueError(f"{where} images have {images.shape[1]} channels: must be 1, or 3 of colour images")
         if images.shape[1:] != self.image_shape:
             raise ValueError(f"{where} images are {images.shape[1:]}, train images {self.image_shape}")
         if self.kind == "binary" and not (self.dynamic and split == "train") and images.max() > 1:

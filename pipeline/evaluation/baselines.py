@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pipeline.units import LEVELS
+from pipeline.models.levels import LEVELS
 
 
 def uniform_nll(images: np.ndarray) -> np.ndarray:

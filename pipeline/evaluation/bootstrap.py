@@ -19,9 +19,9 @@ class Interval:
     high: float
 
 
-def bootstrap(values: np.ndarray, seed: int, confidence: float = 0.95) -> Interval:
-    """Mean of `values` (N,), its standard error, and the percentile interval of N images drawn with replacement."""
+def bootstrap(values: np.ndarray, seed: int) -> Interval:
+    """Mean of `values` (N,), its standard error, and the 95 % interval of N images drawn with replacement."""
     generator = np.random.default_rng(seed)
     means = [generator.choice(values, len(values)).mean() for _ in range(BOOTSTRAP_RESAMPLES)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(low), float(high))

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from pipeline.data.datasets import Dataset
 from pipeline.evaluation.information import active_units, activity, mutual_information_bound
-from pipeline.evaluation.probe import MOST_TRAIN_IMAGES, probe_report
+from pipeline.evaluation.probe import probe_report
 from pipeline.models.latent import LatentVariableModel
 from pipeline.seeding import stream
 
 DRAWS = 32
 AT_ONCE = 500
+MOST_PROBED = 2000
+"""Training images that a linear classifier is fitted to."""
 MOST_NUMBERS = 50_000_000
 """Of all draws of all codes, held in memory: 10,000 images of 64 dimensions are 20 million."""
 
@@ -61,7 +63,7 @@ def probe_code(
     """
     if dataset.train_labels is None or dataset.test_labels is None:
         return {}
-    train = train[:MOST_TRAIN_IMAGES]
+    train = train[:MOST_PROBED]
     generator = stream(seed, "probe", device=train.device)
     train_z, test_z = (draw_codes(model, images, 1, generator)[0][0].cpu().numpy() for images in (train, test))
     train_pixels, test_pixels = (images.flatten(1).cpu().numpy() for images in (train, test))

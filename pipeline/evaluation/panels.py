@@ -37,15 +37,16 @@ def panels(model: Model, images: Tensor, seed: int, walks: bool) -> dict[str, np
 
 
 def interpolations(model: LatentVariableModel, originals: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
-    """8 rows of 8: a test image, decompressions of 6 codes on the way to the next one's, and that image.
+    """8 rows of 8, fewer of few images: a test image, decompressions of 6 codes on the way to another's, and that one.
 
     The way is straight in the noise ε that the prior makes z from. (N, C, H, W) and (N, D) to (64, C, H, W).
     """
-    noise = model.prior.noise(codes[: 2 * ROWS])
+    rows = min(ROWS, len(codes) // 2)
+    noise = model.prior.noise(codes[: 2 * rows])
     share = torch.linspace(0, 1, STEPS, device=noise.device)[None, :, None]
-    between = torch.lerp(noise[:ROWS, None], noise[ROWS:, None], share)
-    drawn = _decompress_rows(model, model.prior.transform(between.flatten(0, 1)), generator)
-    ends = originals[: 2 * ROWS].unflatten(0, (2, ROWS, 1))
+    between = torch.lerp(noise[:rows, None], noise[rows:, None], share)
+    drawn = _decompress_alike(model, model.prior.transform(between.flatten(0, 1)), generator).unflatten(0, (rows, -1))
+    ends = originals[: 2 * rows].unflatten(0, (2, rows, 1))
     return torch.cat([ends[0], drawn, ends[1]], dim=1).flatten(0, 1)
 
 
@@ -56,10 +57,10 @@ def traversals(model: LatentVariableModel, codes: Tensor, generator: torch.Gener
     offsets = torch.linspace(-TRAVERSED, TRAVERSED, ROWS, device=codes.device)
     for row, dimension in enumerate(deviation.argsort(descending=True)[:ROWS]):
         moved[row, :, dimension] = mean[dimension] + offsets * deviation[dimension]
-    return _decompress_rows(model, moved.flatten(0, 1), generator).flatten(0, 1)
+    return _decompress_alike(model, moved.flatten(0, 1), generator)
 
 
-def _decompress_rows(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
-    """(8 · n, D) to (8, n, C, H, W), from the same uniforms, so that only z makes a difference."""
+def _decompress_alike(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, D) to (N, C, H, W), all from the same uniforms, so that only z makes a difference."""
     uniforms = model.uniforms(1, generator).expand(len(codes), -1, -1, -1)
-    return model.decoder.sample(codes, uniforms).unflatten(0, (ROWS, -1))
+    return model.decoder.sample(codes, uniforms)

@@ -19,7 +19,6 @@ L2 = (1e-3, 1e-2, 1e-1, 1.0)
 """scikit-learn's C, from strong to weak regularization."""
 ITERATIONS = 100
 MOST_CLASSES = 128
-MOST_TRAIN_IMAGES = 2000
 
 
 def linear_probe(
@@ -52,8 +51,7 @@ def probe_report(
 ) -> dict[str, float]:
     """Test accuracies of the probe on z (N, D), of the same probe on the pixels (N, C, H, W), and of the majority.
 
-    Training and test images must be of one form: both binarized, or neither. Only the first of a random order of the
-    training images, at most `MOST_TRAIN_IMAGES`, are used; `probe_train_images` counts them. Empty for one class, or
+    Training and test images must be of one form: both binarized, or neither. Empty for one class, or
     more than `MOST_CLASSES`: OMNIGLOT's 1,623 characters have 20 drawings each, and a fit would take minutes.
     ValueError if z, images and labels of the training set differ in number.
     """
@@ -62,7 +60,7 @@ def probe_report(
     classes = len(np.unique(_classes(train_labels)))
     if not 2 <= classes <= MOST_CLASSES:
         return {}
-    kept = np.random.default_rng(seed).permutation(len(train_labels))[:MOST_TRAIN_IMAGES]
+    kept = np.random.default_rng(seed).permutation(len(train_labels))
     labels = train_labels[kept]
     return {
         "probe_z": linear_probe(train_z[kept], labels, test_z, test_labels, seed),

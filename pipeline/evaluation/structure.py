@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.evaluation.bootstrap import BOOTSTRAP_RESAMPLES
-from pipeline.units import LUMA
+from pipeline.models.levels import LUMA
 
 __all__ = ["COARSE_FACTOR", "chroma", "coarse", "contrast", "distortion", "fine", "kept", "luma"]
 

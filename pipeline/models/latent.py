@@ -1,6 +1,6 @@
 """The two kinds of model: with a latent z (VAE, VLAE) and without (the Unconditional Decoder). All in nats per image.
 
-Both offer `loss`, `log_prob`, `elbo` and `sample`; the latent model also `encode` and `decompress`.
+Both offer `loss`, `log_prob` and `sample`; the latent model also `encode` and `decompress`.
 """
 
 from __future__ import annotations
@@ -55,16 +55,10 @@ class LatentVariableModel(nn.Module):
         return z, log_q - self.prior.log_prob_terms(z)
 
     @torch.no_grad()
-    def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """One-sample estimate of the evidence lower bound, nats: (B, C, H, W) to (B,)."""
-        parts = self.loss(x, generator)
-        return -parts["reconstruction"] - parts["kl"]
-
-    @torch.no_grad()
     def log_prob(self, x: Tensor, importance_samples: int = 64, generator: Generator | None = None) -> Tensor:
         """log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q: a lower bound of log p(x) in expectation, rising with K.
 
-        (B, C, H, W) to (B,) nats.
+        (B, C, H, W) to (B,) nats; with K = 1 the ELBO.
         """
         bounds = []
         with kept_weights(self):
@@ -149,10 +143,6 @@ class AutoregressiveModel(nn.Module):
     def log_prob(self, x: Tensor, importance_samples: int = 1, generator: Generator | None = None) -> Tensor:
         """log p(x), exact: (B, C, H, W) to (B,) nats; the other arguments are not needed."""
         return torch.cat([-self.loss(batch)["reconstruction"] for batch in x.split(self.rows_at_once)])
-
-    def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """The same as `log_prob`: without a latent the bound is exact."""
-        return self.log_prob(x)
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.units import LEVELS
+from pipeline.models.levels import LEVELS
 
 HALF = (LEVELS - 1) / 2
 """Levels 0 … 255 are −1 … 1 to a network: level / HALF − 1."""

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import Conv2d, WeightNorm, doubled
+from pipeline.models.levels import LUMA
 from pipeline.models.likelihoods import LogisticMixture, scaled
 from pipeline.models.masked import MaskedConv2d, Reach
 from pipeline.models.pixelcnnpp_sampling import sample_pixelcnnpp
-from pipeline.units import LUMA
 
 UPWARD_LEFT = Reach(1, 1, 0)
 """2×2: the pixel, its left neighbour, and the two above them."""

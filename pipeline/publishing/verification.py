@@ -5,6 +5,7 @@ The same images are compared at the same K, so that what is hard for any model, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,15 +93,17 @@ def column(metrics: dict[str, Any]) -> tuple[str, int]:
 
 
 def derived_faults(metrics: dict[str, Any], values: np.ndarray, image_shape: tuple[int, ...]) -> list[str]:
-    """Which numbers of a metrics.json are not what its others, and the NLL of each image, say: interval and bits."""
-    nll = bootstrap(values, metrics["seed"])
-    derived = {"nll_low": nll.low, "nll_high": nll.high, "kl_bits": nats_to_bits(metrics["kl_nats"])}
-    if "bits_per_dim" in metrics:
+    """Which numbers of a metrics.json are not what its others, and the NLL of each image, say: interval, ELBO, bits."""
+    nll, code = bootstrap(values, metrics["seed"]), metrics["reconstruction_nats"] + metrics["kl_nats"]
+    derived = {"nll_low": nll.low, "nll_high": nll.high, "kl_bits": nats_to_bits(metrics["kl_nats"]),
+               "elbo": -(metrics["nll"] if metrics["exact"] else code),
+               "code_length_bits": nats_to_bits(code)}  # fmt: skip
+    if image_shape[0] == 3:
         derived |= per_dimension(metrics, image_shape)
     return [
-        f"{key} {metrics[key]:.4f} should be {value:.4f}"
+        f"{key} {metrics.get(key, math.nan):.4f} should be {value:.4f}"
         for key, value in derived.items()
-        if abs(metrics[key] - value) > TOLERANCE / 10
+        if not abs(metrics.get(key, math.nan) - value) <= TOLERANCE / 10
     ]
 
 
@@ -123,7 +126,7 @@ def compare(
 ) -> Verification:
     """Judge `fresh`, nats of the `chosen` test images (n,), by a published metrics.json and per_image.csv.
 
-    Columns nll and kl, and if the published K is larger the NLL at_published_k (m,) of the first m.
+    Columns nll, reconstruction and kl, and if the published K is larger the NLL at_published_k (m,) of the first m.
     """
     name, samples = column(metrics)
     change = fresh["nll"] - per_image[name][chosen]
@@ -138,6 +141,10 @@ def compare(
         first = chosen[: len(fresh["at_published_k"])]
         change = fresh["at_published_k"] - per_image["nll"][first]
         nll.faults.extend(_differ(f"NLL at K = {metrics['importance_samples']}", _mean(change)))
+    above = _mean(fresh["reconstruction"] + fresh["kl"] - fresh["nll"])
+    published = -metrics["elbo"] - per_image[name].mean()
+    if not above.low - TOLERANCE <= published <= above.high + TOLERANCE:
+        nll.faults.append(f"−ELBO is {published:.3f} nats above NLL, not {above.low:.3f} to {above.high:.3f}")
     kl = _compare("KL", metrics["kl_nats"], per_image["kl"], chosen, fresh["kl"] - per_image["kl"][chosen])
     return Verification(nll, kl, len(chosen), samples)
 

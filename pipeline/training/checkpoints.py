@@ -6,11 +6,13 @@ absolute path, so that queued and temporary experiments, which run in folders of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import torch
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
+LEFT = 3600
+"""Seconds after which a half-written file is taken for one of a killed run: writing takes seconds."""
 CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
 
 
@@ -55,8 +59,10 @@ def hash_code(files: dict[str, bytes]) -> str:
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{path.stem}.*.partial"):  # of a run that was killed
-        leftover.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{path.stem}.*.partial"):  # of a run that was killed, or of one beside this
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > LEFT:
+                leftover.unlink()
     partial = path.with_suffix(f".{os.getpid()}.partial")
     torch.save(state, partial)
     with partial.open("rb") as file:
@@ -65,15 +71,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The state at `path`, on the CPU, or None if there is none; one that cannot be read is named and discarded.
+    """The state at `path`, on the CPU, or None if there is none; one that is damaged is named and set aside.
 
-    Only tensors and plain values are read, no pickled objects.
+    Only tensors and plain values are read, no pickled objects. OSError if the file is there but cannot be read now.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        log.warning("%s: damaged (%s); discarded, the training starts anew", path, str(error).splitlines()[0])
-        path.unlink(missing_ok=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        aside = path.replace(path.with_suffix(".damaged"))
+        log.warning("%s: damaged (%s); the training starts anew", aside, str(error).splitlines()[0])
         return None

@@ -61,6 +61,8 @@ def test_hash_is_of_everything():
         ({"test": np.zeros((4, 1, 4, 5))}, "test is float64"),
         ({"test": np.zeros((0, 1, 4, 5), np.uint8)}, "test is uint8"),
         ({"test": np.zeros((4, 1, 5, 5), np.uint8)}, "train images"),
+        ({"test": np.zeros((4, 3, 4, 5), np.uint8)}, "3 channels"),
+        ({"kind": "color"}, "1 channels: must be 1, or 3 of colour"),
         ({"test_labels": np.zeros(3, np.int64)}, "test labels"),
     ],
 )

@@ -56,7 +56,7 @@ def test_draws_of_an_image_do_not_depend_on_how_many_follow_in_its_portion(monke
     assert torch.equal(few, many[:, :3])
 
 
-def test_the_class_is_read_off_a_code_that_has_it_and_only_with_labels():
+def test_the_class_is_read_off_a_code_that_has_it_and_only_with_labels(monkeypatch):
     """Images of two classes, blank and full; the posterior's mean follows them."""
     classes = np.arange(80) % 2
     images = np.repeat(classes, 36).reshape(80, *SHAPE).astype(np.uint8)
@@ -66,6 +66,8 @@ def test_the_class_is_read_off_a_code_that_has_it_and_only_with_labels():
     with torch.no_grad():
         model.posterior.head.gain[:3] = 1
     assert probe_code(model, labelled, x, x[:40], seed=0)["probe_z"] == 1
+    monkeypatch.setattr("pipeline.evaluation.code.MOST_PROBED", 50)
+    assert probe_code(model, labelled, x, x[:40], seed=0)["probe_train_images"] == 50
     assert probe_code(model, Dataset("toy", "binary", False, images, images, images), x, x, seed=0) == {}
 
 

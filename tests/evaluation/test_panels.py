@@ -47,6 +47,13 @@ def test_interpolations_go_from_one_code_to_the_other_between_their_images(monke
     assert (uniforms == uniforms[0]).all()
 
 
+def test_few_images_give_fewer_rows(generator):
+    model, x = build_model(VLAE, SHAPE), binary_images(5, SHAPE)
+    rows = interpolations(model, x, model.encode(x, generator), generator).unflatten(0, (2, ROWS))
+    assert torch.equal(rows[:, 0], x[:2])
+    assert torch.equal(rows[:, -1], x[2:4])
+
+
 def test_traversals_move_one_dimension_each_the_liveliest_first(monkeypatch, generator):
     model, codes = build_model(VLAE | {"latent_dim": 10}, SHAPE), torch.randn(50, 10) * torch.arange(1, 11)
     calls = recorded(model, monkeypatch)

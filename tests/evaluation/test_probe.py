@@ -142,19 +142,11 @@ def test_the_report_compares_code_pixels_and_majority():
     assert report == probe_report(*(part.numpy() for part in report_inputs()), seed=0)
 
 
-def test_the_report_pairs_codes_and_pixels_with_labels_and_bounds_the_work(monkeypatch):
-    monkeypatch.setattr(probe, "MOST_TRAIN_IMAGES", 100)
+def test_the_report_pairs_codes_and_pixels_with_labels():
     z, _, train, test_z, _, test = report_inputs()
     report = probe_report(z, z.view(-1, 1, 2, 3), train, test_z, test_z.view(-1, 1, 2, 3), test, seed=0)
     assert report["probe_z"] == report["probe_pixels"] == 1
-    assert (report["probe_train_images"], report["probe_test_images"]) == (100, 120)
-
-
-def test_the_cap_draws_from_the_whole_training_set(monkeypatch):
-    monkeypatch.setattr(probe, "MOST_TRAIN_IMAGES", 100)
-    z, images, train, *test = report_inputs()
-    order = train.argsort()
-    assert probe_report(z[order], images[order], train[order], *test, seed=0)["probe_z"] == 1
+    assert (report["probe_train_images"], report["probe_test_images"]) == (300, 120)
 
 
 @pytest.mark.parametrize("classes", [1, 129])

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pipeline.models.layers import initialize
+from pipeline.models.levels import LUMA
 from pipeline.models.likelihoods import LogisticMixture
 from pipeline.models.pixelcnnpp import PixelCNNPP, Stacks
-from pipeline.units import LUMA
 
 WINDOWS = {"3x2": 7, "4x2": 10, "5x3": 17, "6x3": 21, "7x4": 31}
 

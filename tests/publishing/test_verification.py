@@ -28,11 +28,12 @@ NOISE = np.random.default_rng(1).normal(size=(3, COUNT))
 
 
 def published(exact: bool = False) -> tuple[dict, dict]:
-    """metrics.json and per_image.csv of 3,000 images, at K = 4096 by 1 nat lower than at K = 64."""
+    """metrics.json and per_image.csv of 3,000 images: NLL is 1 nat lower at K = 4096 than at 64, there 2 than −ELBO."""
     if exact:
         return {"nll": HARD.mean(), "kl_nats": 0, "exact": True, "importance_samples": 0}, {"nll": HARD.round(3)}
     table = {"nll": HARD - 1, "nll_k64": HARD + 0.2 * NOISE[0], "kl": CODE + 0.1 * NOISE[1]}
-    metrics = {"nll": HARD.mean() - 1, "kl_nats": table["kl"].mean(), "exact": False, "importance_samples": 4096}
+    metrics = {"nll": HARD.mean() - 1, "elbo": -HARD.mean() - 2, "kl_nats": table["kl"].mean(), "exact": False,
+               "importance_samples": 4096}  # fmt: skip
     return metrics, {name: values.round(3) for name, values in table.items()}
 
 
@@ -42,6 +43,7 @@ def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | N
     evaluated = HARD + (0 if metrics["exact"] else 0.4) * NOISE[1] if fresh is None else fresh
     kl = np.zeros(COUNT) if metrics["exact"] else CODE + 0.4 * NOISE[2] + kl_shift
     nats = {"nll": evaluated[chosen] + shift, "kl": kl[chosen]}
+    nats["reconstruction"] = nats["nll"] + (2 + NOISE[0])[chosen] - nats["kl"]
     if few := at_published_k(metrics):
         nats["at_published_k"] = (HARD - 1 + 0.05 * NOISE[1])[chosen[:few]] + shift
     return compare(metrics, table, chosen, nats)
@@ -85,6 +87,13 @@ def test_a_kl_that_is_not_that_of_the_images_is_found():
     assert "is not the mean of per_image.csv" in fault
 
 
+@pytest.mark.parametrize("change", [-0.15, 0.15])
+def test_an_elbo_that_the_weights_do_not_give_is_found(change):
+    metrics, table = published()
+    (fault,) = judged(metrics | {"elbo": metrics["elbo"] + change}, table).faults
+    assert fault.startswith(f"−ELBO is {2 - change:.2f}")
+
+
 @pytest.mark.parametrize("better", [-0.2, 0.2, 5])
 def test_an_nll_that_is_wrong_at_the_published_k_alone_is_found(better):
     metrics, table = published()
@@ -101,12 +110,17 @@ def test_the_larger_the_published_k_the_fewer_images_are_evaluated_at_it(exact, 
 def test_interval_and_bits_are_those_of_the_images():
     nll = bootstrap(HARD, 3)
     metrics = {"nll": nll.mean, "nll_low": nll.low, "nll_high": nll.high, "elbo": -90.0, "kl_nats": 10.0,
-               "kl_bits": 10 / math.log(2), "seed": 3}  # fmt: skip
+               "kl_bits": 10 / math.log(2), "reconstruction_nats": 80.0, "code_length_bits": 90 / math.log(2),
+               "exact": False, "seed": 3}  # fmt: skip
     metrics |= per_dimension(metrics, (3, 4, 4))
     assert derived_faults(metrics, HARD, (3, 4, 4)) == []
-    for key in ("nll_low", "nll_high", "kl_bits", "bits_per_dim", "bits_per_dim_low", "kl_bits_per_dim"):
+    for key in ("nll_low", "nll_high", "kl_bits", "bits_per_dim", "bits_per_dim_low", "kl_bits_per_dim", "elbo",
+                "code_length_bits"):  # fmt: skip
         (fault, *_) = derived_faults(metrics | {key: metrics[key] + 0.01}, HARD, (3, 4, 4))
         assert fault.startswith(f"{key} ")
+    del metrics["bits_per_dim_high"]
+    (fault,) = derived_faults(metrics, HARD, (3, 4, 4))
+    assert fault.startswith("bits_per_dim_high nan should be")
 
 
 def test_a_difference_within_the_tolerance_is_not_judged():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tiny_project import binary_dataset, color_dataset, write_project
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
+from pipeline.models import native
 from pipeline.reporting.runs import read_run
 from stages import evaluate, training
 
@@ -110,6 +112,36 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
     assert yaml.safe_load((project / "runs/mnist5k/vae/seed0/config.json").read_text())["steps"] == 1
     assert len(before) == 1
     assert before < set((project / "checkpoints").glob("*.pt"))
+
+
+def test_provenance_is_of_what_ran_not_of_what_lies_there_at_the_end(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+    def train(*arguments):
+        monkeypatch.setattr(training, "commit", lambda: "later")
+        monkeypatch.setattr(training, "code_sha256", lambda: "edited")
+        return trained(*arguments)
+
+    trained, params = training.train, dataclasses.replace(load_params(), checkpoint_seconds=60.0)
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "commit", lambda: "now")
+    monkeypatch.setattr(training, "code_sha256", lambda: "as it ran")
+    training.run(params, params.model("pixelcnn", "binary"), binary_dataset(), "pixelcnn", 0, None)
+    made_by = json.loads((project / "runs/mnist5k/pixelcnn/seed0/provenance.json").read_text())
+    assert (made_by["commit"], made_by["code_sha256"]) == ("now", "as it ran")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_provenance_tells_whether_a_compiler_was_there(project, monkeypatch, there):
+    monkeypatch.chdir(project)
+    if not there:
+        monkeypatch.setattr("pipeline.models.native.shutil.which", lambda name: None)
+    native.library.cache_clear()
+    params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
+    training.run(params, params.model("pixelcnn", "binary"), binary_dataset(), "pixelcnn", 0, None)
+    native.library.cache_clear()
+    made_by = json.loads((project / "runs/mnist5k/pixelcnn/seed0/provenance.json").read_text())
+    assert made_by["compiled"] == there
 
 
 @pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").models))

@@ -1,5 +1,7 @@
 """Checkpoints are found by the very same training only, and are never half-written."""
 
+import os
+
 import pytest
 import torch
 
@@ -24,7 +26,16 @@ def test_fingerprint_depends_on_parameters_data_and_code(tmp_path, monkeypatch):
 
 def test_the_code_that_decides_the_weights_is_covered():
     files = {file.name for pattern in checkpoints.CODE for file in checkpoints.PACKAGE.glob(pattern)}
-    assert {"latent.py", "decoders.py", "masked.py", "layers.py", "loop.py", "batches.py", "seeding.py"} <= files
+    assert {
+        "latent.py",
+        "decoders.py",
+        "masked.py",
+        "layers.py",
+        "levels.py",
+        "loop.py",
+        "batches.py",
+        "seeding.py",
+    } <= files
     assert {"pixelcnn.cpp", "generator.cpp", "vectors.h"} <= files
 
 
@@ -63,16 +74,34 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_damaged_checkpoint_is_named_and_discarded(tmp_path, caplog):
+def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path, caplog):
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
-    path.write_bytes(path.read_bytes()[:2000])
+    half = path.read_bytes()[:2000]
+    path.write_bytes(half)
     assert load_checkpoint(path) is None
-    assert str(path) in caplog.text
-    assert not path.exists()
+    assert str(tmp_path / "c.damaged") in caplog.text
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("c.damaged", half)]
 
 
-def test_leftovers_of_a_killed_run_are_removed(tmp_path):
-    (tmp_path / "c.99999.partial").write_bytes(b"half")
+def test_a_checkpoint_that_cannot_be_read_now_is_not_lost(tmp_path, monkeypatch):
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def busy(*arguments, **options):
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", busy)
+        with pytest.raises(OSError, match="too many"):
+            load_checkpoint(path)
+    assert load_checkpoint(path) == {"step": 1}
+
+
+def test_leftovers_of_a_killed_run_are_removed_but_not_what_another_is_writing(tmp_path):
+    old, young = tmp_path / "c.1.partial", tmp_path / "c.2.partial"
+    for file in (old, young):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
     save_checkpoint(tmp_path / "c.pt", {"step": 1})
-    assert [file.name for file in tmp_path.iterdir()] == ["c.pt"]
+    assert {file.name for file in tmp_path.iterdir()} == {"c.pt", "c.2.partial"}
