@@ -202,13 +202,21 @@ ABLATION = Table(
 TABLES: tuple[Table, ...] = (STATIC_MNIST, DYNAMIC_MNIST, OMNIGLOT, CALTECH101, CIFAR10, ABLATION)
 
 
-def value(number: str, label: str) -> float:
-    """What the paper gives in the row `label` of table `number`."""
-    (found,) = (row.value for table in TABLES if table.number == number for row in table.rows if row.label == label)
-    return found
-
-
 KL_VLAE = ProseFigure(13.3, 19.2, "vlae")  # of the VLAE's code
 KL_VAE = ProseFigure(bits_to_nats(37.3), 37.3, "vae")  # of the same VAE with a factorized decoder
 AF_GAIN_TRAIN = ProseFigure(0.8)  # fall in train NLL: AF prior in place of the IAF posterior
 AF_GAIN_TEST = ProseFigure(0.6)  # the same on test images
+
+
+def difference(dataset: str, first: str, second: str) -> float | None:
+    """NLL of one of our models minus that of another by the paper, in nats or bits/dim; None if it does not give both.
+
+    By the first table of the data set that has both, or by the text.
+    """
+    if (dataset, first, second) == (STATIC_MNIST.datasets[0], "vlae", "vlae_iaf_posterior"):
+        return -AF_GAIN_TEST.nats
+    for table in (table for table in TABLES if dataset in table.datasets):
+        rows = [next((row for row in table.rows if model in row.models), None) for model in (first, second)]
+        if rows[0] and rows[1] and rows[0] is not rows[1]:
+            return rows[0].value - rows[1].value
+    return None

@@ -10,6 +10,7 @@ from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import Record
 from pipeline.reporting.views import View, interval, number
+from pipeline.units import nats_to_bits
 
 KEPT = ("kept_coarse", "kept_fine", "kept_contrast", "kept_color")
 
@@ -31,22 +32,27 @@ def baseline_results(dataset: Dataset, images: int, seed: int) -> list[Training]
 
 
 def color_records(runs: Sequence[Training]) -> list[Record]:
-    """A record a model: bits/dim, and with a code its KL and what a decompression keeps of the original."""
+    """A record a model: bits/dim, and with a code its KL, the KL's last weight in training, and what is kept."""
     keys = ("bits_per_dim", "bits_per_dim_low", "bits_per_dim_high", "elbo_bits_per_dim", "kl_nats", "kl_bits",
             "kl_bits_per_dim", "importance_samples", "images",
             *(f"{kept}{end}" for kept in KEPT for end in ("", "_low", "_high")))  # fmt: skip
     return [
         {"dataset": run.dataset, "model": run.model, "context_pixels": run.context_pixels}
+        | (_code(run) if not run.metrics["exact"] else dict.fromkeys(("cost_bits", "kl_weight")))
         | {key: run.metrics.get(key) for key in keys}
         for run in runs
     ]
 
 
+def _code(run: Training) -> Record:
+    return {"cost_bits": nats_to_bits(run.cost_nats), "kl_weight": float(run.history["kl_weight"][-1])}
+
+
 def color_view(runs: Sequence[Training], file: str = "tables/color.csv") -> View:
     """The same as a table."""
     header = ("model", "window, pixels", "bits/dim", "95 % interval", "K", "−ELBO, bits/dim", "KL, bits",
-              "KL, bits/dim", "coarse structure kept", "fine structure kept", "local contrast kept",
-              "colour kept")  # fmt: skip
+              "KL, bits/dim", "cost of z, bits", "last weight of the KL", "coarse structure kept",
+              "fine structure kept", "local contrast kept", "colour kept")  # fmt: skip
     rows = []
     for run, record in zip(runs, color_records(runs), strict=True):
         cells = [
@@ -58,6 +64,8 @@ def color_view(runs: Sequence[Training], file: str = "tables/color.csv") -> View
             number(record["elbo_bits_per_dim"], ".3f"),
             number(record["kl_bits"], ".1f"),
             number(record["kl_bits_per_dim"], ".4f"),
+            number(record["cost_bits"], ".1f"),
+            number(record["kl_weight"], ".3f"),
             *(interval(record, kept) for kept in KEPT),
         ]
         rows.append(("", cells))

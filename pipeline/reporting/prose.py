@@ -61,10 +61,11 @@ DIFFERENCES = (
     "pairs whose two models are in this run are listed."
 )
 INFORMATION = (
-    "KL is what z costs to send; it is also an upper bound on the mutual information I(x; z). The lower bound on "
-    "I(x; z) compares every z with all test images' posteriors and cannot exceed the logarithm of their number; it "
-    "needs a Gaussian posterior. Active units are the dimensions whose posterior mean varies over images by more "
-    "than 0.01 (Burda et al., 2016)."
+    "KL is the length of z in the message, and an upper bound on the mutual information I(x; z). The lower bound "
+    "on I(x; z) compares every z with all test images' posteriors and cannot exceed the logarithm of their number; it "
+    "needs a Gaussian posterior. Cost of z: −ELBO − NLL, the nats by which the message is longer for the use of z, "
+    "KL(q(z|x) ‖ p(z|x)); a little more than told, since a finite K overstates NLL. Active units are the dimensions "
+    "whose posterior mean varies over images by more than 0.01 (Burda et al., 2016)."
 )
 SPECTRUM = (
     "Left: terms of the KL by dimension; with an AF prior or IAF posterior they add up to the KL, but one alone is no "
@@ -120,7 +121,8 @@ COLOR_KEPT = (
     "in each block (local contrast: where edges and texture are), and of the two chroma planes, pixel by pixel "
     "(colour). A window shows the decoder the level around a pixel, so that z can leave out coarse structure and still "
     "say where edges are. A window in grey cannot tell the decoder the colour of its neighbourhood, so that this is "
-    "worth sending in z."
+    "worth sending in z. Cost of z: −ELBO − NLL, or a little more. The last weight of the KL says whether the code "
+    "pays for itself: 1 is the ELBO, and soft free bits lower it until the KL reaches its target."
 )
 COLOR_CURVES = "Solid: validation images. Dotted: training batches. −ELBO in bits per dimension, KL in nats per image."
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."

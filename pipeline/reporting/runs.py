@@ -119,6 +119,11 @@ class Training:
         return f"{size} {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
 
     @property
+    def cost_nats(self) -> float:
+        """−ELBO − NLL: what using z costs, KL(q(z|x) ‖ p(z|x)), from below, since a finite K overstates NLL."""
+        return -self.metrics["elbo"] - self.metrics["nll"]
+
+    @property
     def context_pixels(self) -> int | None:
         """How many earlier pixels the decoder sees of one far from all edges; None if it does not see pixels."""
         block = self.block

@@ -66,12 +66,12 @@ def code_length_records(runs: Sequence[Run]) -> list[Record]:
 
 
 def information_records(runs: Sequence[Training]) -> list[Record]:
-    """What the code of every model with a latent carries and keeps; None where a measure does not apply."""
+    """What the code of every model with a latent costs, carries and keeps; None where a measure does not apply."""
     keys = ("kl_nats", "kl_bits", "information_nats", "active_units", "kept_coarse", "kept_coarse_low",
             "kept_coarse_high", "kept_fine", "kept_fine_low", "kept_fine_high", "probe_z", "probe_pixels",
             "probe_majority", "probe_classes", "probe_train_images", "probe_test_images")  # fmt: skip
     return [
-        {"dataset": run.dataset, "model": run.model, "context_pixels": run.context_pixels}
+        {"dataset": run.dataset, "model": run.model, "context_pixels": run.context_pixels, "cost_nats": run.cost_nats}
         | {key: run.metrics.get(key) for key in keys}
         for run in runs
         if not run.metrics["exact"]

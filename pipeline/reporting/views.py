@@ -49,14 +49,14 @@ def _claims_view(claims: Sequence[Claim]) -> View:
     for claim in claims:
         if claim.topic != topic:
             topic = claim.topic
-            rows.append(("group", [topic, "", "", ""]))
-        cells = [claim.statement, claim.measured, claim.outcome, f"see {claim.evidence}"]
+            rows.append(("group", [topic, "", "", "", ""]))
+        cells = [claim.statement, claim.measured, number(claim.paper, "+.2f"), claim.outcome, f"see {claim.evidence}"]
         rows.append((f"claim {claim.outcome.split()[0]}", cells))
-    return View("", ("claim", "measured", "verdict", "evidence"), rows)
+    return View("", ("claim", "measured", "difference in the paper", "verdict", "evidence"), rows)
 
 
 def paper_view(table: paper.Table, results: Sequence[Training]) -> View:
-    """A table of the paper with ours beside it, published and of this run; the publisher's notes below."""
+    """A table of the paper with ours beside it, published and of this run."""
     best = {row.label for row in table.rows if row.best}
     groups = {row.label: row.group for row in table.rows}
     header: tuple[str, ...] = ("model", "paper", "ours", "95 % interval", "difference", "verdict", "from", "our run")
@@ -74,8 +74,6 @@ def paper_view(table: paper.Table, results: Sequence[Training]) -> View:
         rows.append((kind, _paper_cells(record, table)))
     present = {result.dataset for result in results}
     notes = [note for dataset, note in table.footnotes.items() if dataset in present]
-    published = [one for one in results if isinstance(one, Published) and one.metrics]
-    notes += [one.remark for one in published if one.note and one.dataset in table.datasets]
     name = "Appendix D" if table.number == "D" else f"Table {table.number}"
     title = f"{name}: {table.title}, test NLL in {table.unit}"
     notes.insert(
@@ -118,7 +116,7 @@ def code_length_view(runs: Sequence[Run]) -> View:
 
 def information_view(runs: Sequence[Training], file: str = "tables/information.csv") -> View:
     """What z carries (nats, units) and keeps (correlations with the original, classes), a row a model with a latent."""
-    header = ("model", "context, pixels", "KL, nats", "KL, bits", "I(x; z) ≥, nats", "active units",
+    header = ("model", "context, pixels", "KL, nats", "KL, bits", "cost of z, nats", "I(x; z) ≥, nats", "active units",
               "coarse structure kept", "fine structure kept", "class from z")  # fmt: skip
     names = {run.model: run.name for run in runs}
     rows, notes = [], []
@@ -128,6 +126,7 @@ def information_view(runs: Sequence[Training], file: str = "tables/information.c
             number(record["context_pixels"], "d"),
             number(record["kl_nats"]),
             number(record["kl_bits"]),
+            number(record["cost_nats"]),
             number(record["information_nats"]),
             number(record["active_units"], "d"),
             interval(record, "kept_coarse"),

@@ -79,9 +79,11 @@ def test_windows_in_numbers(report):
 def test_published_windows_and_their_claim_stand_in_the_report(report):
     table = {row["model"]: row for row in rows(report / "tables/published_color.csv")}
     assert {model: row["kept_color"] for model, row in table.items()} == dict.fromkeys(MODELS[:2], "0.2")
+    assert {row["cost_bits"] for row in table.values()} == {"2.164"}  # 1.5 nats
+    assert {row["kl_weight"] for row in table.values()} == {"1.0"}
     text = (report / "report.md").read_text()
     claims = text.split("\n### cifar10, published results\n")[1].split("\n### ")[0]
-    assert "correlation 0.20 [0.15, 0.25] against 0.20 [0.15, 0.25] | undecided | see Published |" in claims
+    assert "correlation 0.20 [0.15, 0.25] against 0.20 [0.15, 0.25] |  | undecided | see Published |" in claims
 
 
 @pytest.mark.parametrize(("colour", "outcome"), [(0.2, "holds"), (0.62, "undecided"), (0.9, "does not hold")])

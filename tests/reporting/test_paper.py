@@ -53,3 +53,12 @@ def test_appendix_d_and_table_2_share_the_unconditional_decoder():
     ablation, table = TABLES["D"].rows[0], TABLES["2"].rows[6]
     assert ablation.models == table.models == ("pixelcnn",)
     assert ablation.value == table.value == 87.55
+
+
+def test_differences_are_of_the_first_table_with_both_rows():
+    assert paper.difference("mnist_dynamic", "vlae", "pixelcnn") == pytest.approx(78.53 - 87.55)
+    assert paper.difference("mnist_dynamic", "vlae", "vlae_gaussian_prior") == pytest.approx(78.94 - 79.48)
+    assert paper.difference("omniglot_rebuilt", "vlae_untied", "pixelcnn") == pytest.approx(90.98 - 95.02)
+    assert paper.difference("omniglot_rebuilt", "vlae_untied", "vlae") is None
+    assert paper.difference("mnist_static", "vlae", "pixelcnn") is None
+    assert paper.difference("mnist5k", "vlae", "pixelcnn") is None
