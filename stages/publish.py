@@ -53,8 +53,9 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
         shutil.copy(source / "history.csv", folder)
         save_sheet(samples_sheet(run.panels["samples"]), Path(folder) / "samples.png")
         target.mkdir(parents=True, exist_ok=True)
-        for file in sorted(Path(folder).iterdir()):
-            shutil.move(file, target / file.name)
+        metrics = Path(folder) / "metrics.json"
+        for file in [*(file for file in sorted(Path(folder).iterdir()) if file != metrics), metrics]:
+            shutil.move(file, target / file.name)  # the metrics last: they hold the hash of the weights
     print(f"{target}: NLL {run.metrics['nll']:.2f}, weights in {config['stored_precision']}")
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.reporting.names import NAMES, composition
+
 METRIC_KEYS = (
     "nll", "nll_se", "nll_low", "nll_high", "elbo", "elbo_se", "kl_nats", "kl_bits", "reconstruction_nats",
     "code_length_bits", "importance_samples", "images", "seed", "exact", "train_nll", "train_images",
@@ -23,45 +25,6 @@ CONFIG_KEYS = (
 )  # fmt: skip
 HISTORY_COLUMNS = ("step", "epoch", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight")
 MEND = "`dvc repro` trains and evaluates a run, `git restore` brings back what is published"
-_NAMES = {
-    "vae": "VAE",
-    "af_vae": "AF VAE",
-    "iaf_vae": "IAF VAE",
-    "pixelcnn": "Unconditional Decoder",
-    "vlae": "VLAE",
-    "vlae_untied": "VLAE, untied",
-    "vlae_gaussian_prior": "VLAE, Gaussian prior",
-    "vlae_iaf_posterior": "VLAE, IAF posterior",
-    "vlae_full_context": "VLAE, full context",
-    "vlae_downsampled": "VLAE, down-sampled context",
-    "resnet_vlae": "ResNet VLAE",
-    "densenet_vlae": "DenseNet VLAE",
-    "densenet_vlae_4x2": "DenseNet VLAE, 4x2",
-    "densenet_vlae_5x3": "DenseNet VLAE, 5x3",
-    "densenet_vlae_grayscale": "DenseNet VLAE, 7x4 grayscale",
-    "resnet_af_vae": "ResNet VAE with AF prior",
-    "resnet_iaf_vae": "ResNet VAE with IAF posterior",
-    "pixelcnnpp": "PixelCNN++ of a 7x4 window",
-    "narrow_4x2": "narrow VLAE, 4x2",
-    "narrow_5x3": "narrow VLAE, 5x3",
-    "narrow_7x4": "narrow VLAE, 7x4",
-    "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
-    "narrow_vae": "narrow VAE",
-    "narrow_pixelcnnpp": "narrow PixelCNN++",
-    "uniform": "Uniform",
-    "gaussian": "Multivariate Gaussian",
-}
-_CONTEXTS = {
-    "stack": "a small context",
-    "full": "every earlier pixel",
-    "downsampled": "block averages of what is above",
-}
-_OBJECTIVES = {
-    "elbo": "plain ELBO",
-    "free_bits": "free bits",
-    "soft_free_bits": "soft free bits",
-    "annealing": "KL annealing",
-}
 
 
 class RunError(OSError):
@@ -86,7 +49,7 @@ class Training:
     @property
     def name(self) -> str:
         """What the paper calls the model, or the name of its block where it has none."""
-        return _NAMES.get(self.model, self.model.replace("_", " "))
+        return NAMES.get(self.model, self.model.replace("_", " "))
 
     @property
     def color(self) -> bool:
@@ -101,22 +64,7 @@ class Training:
     @property
     def parts(self) -> str:
         """What the model is composed of, in words."""
-        block = self.block
-        decoder = "independent pixels"
-        if block["decoder"] == "pixelcnn":
-            seen = _CONTEXTS.get(block["context"], f"a window of {block['context']}")
-            tied = "tied" if block["tied"] else "untied"
-            decoder = f"PixelCNN that sees {seen}, {tied}"
-        if block["decoder"] == "pixelcnnpp":
-            seen = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
-            decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {seen}"
-        if block["posterior"] == "none":
-            return f"no latent code; {decoder}"
-        flow = f"of {block['flow_steps']} steps"
-        posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
-        prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
-        size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
-        return f"{size} {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
+        return composition(self.block)
 
     @property
     def cost_nats(self) -> float:

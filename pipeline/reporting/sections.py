@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pipeline import paper
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
-from pipeline.reporting.claims import STATIC_MNIST
 from pipeline.reporting.color import bits_caption, color_view, in_figure_4
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view
@@ -181,7 +181,7 @@ def _published(published: dict[str, list[Published]]) -> list[Part]:
              [view for view in (results_view(trainings), code_view(trainings), compute_view(trainings)) if view.rows])
         for name, trainings in published.items()
     ]  # fmt: skip
-    text = text_view(published.get(STATIC_MNIST, []))
+    text = text_view(published.get(paper.TEXT_DATASET, []))
     return [*parts, Part("Figures in the paper's text, statically binarized MNIST", [], [text])] if text.rows else parts
 
 

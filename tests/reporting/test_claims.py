@@ -21,6 +21,7 @@ BELOW = [
     ("Not a claim of the paper, but expected: with", "af_vae", "vae", "nll", 1),
     ("An autoregressive decoder helps", "vlae", "af_vae", "nll", 1),
     ("Decoder and AF prior help", "vlae", "vae", "nll", 1),
+    ("Off static MNIST masked layers", "vlae_untied", "vlae", "nll", 1),
     ("A latent code helps", "vlae", "pixelcnn", "nll", 1),
     ("Not a claim of the paper, but expected: NLL", "vae", "pixelcnn", "nll", 1),
 ]
@@ -139,6 +140,13 @@ def test_other_training_images_are_named(new_run):
     assert claim([vae, vlae], "Decoder and AF").measured.endswith(
         "; the first trained on train+valid, the second on train"
     )
+
+
+def test_trainings_of_other_lengths_are_named(new_run):
+    vae, vlae = new_run("vae"), new_run("vlae")
+    assert "steps" not in claim([vae, vlae], "Decoder and AF").measured
+    vlae.config["steps"] = 2400
+    assert claim([vae, vlae], "Decoder and AF").measured.endswith("; after 2,400 and 1,200 steps")
 
 
 def test_a_claim_is_possible_where_its_models_and_data_are_at_hand(new_run):

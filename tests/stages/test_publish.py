@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +248,23 @@ def test_the_command_refuses_in_one_line(repository, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("error: runs/mnist5k/vlae/seed0 cannot be published: training.polyak is 0.998, not 0.5; ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("moved", range(6))
+def test_an_interrupted_publication_keeps_the_old_metrics_to_the_end(repository, monkeypatch, moved):
+    before, done = (publish_run() / "metrics.json").read_bytes(), []
+
+    def move(source, target):
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(shutil.copy(source, target))
+
+    monkeypatch.setattr(publish.shutil, "move", move)
+    change_json(RUN / "provenance.json", train_minutes=99.0)
+    with pytest.raises(KeyboardInterrupt):
+        publish_run()
+    assert len(done) == moved
+    assert Path("published/mnist5k/vlae/metrics.json").read_bytes() == before
 
 
 def test_publishing_again_replaces_what_was_there_and_keeps_the_note(repository):

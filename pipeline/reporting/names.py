@@ -1,0 +1,64 @@
+"""What models are called, and what they are composed of, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES = {
+    "vae": "VAE",
+    "af_vae": "AF VAE",
+    "iaf_vae": "IAF VAE",
+    "pixelcnn": "Unconditional Decoder",
+    "vlae": "VLAE",
+    "vlae_untied": "VLAE, untied",
+    "vlae_gaussian_prior": "VLAE, Gaussian prior",
+    "vlae_iaf_posterior": "VLAE, IAF posterior",
+    "vlae_full_context": "VLAE, full context",
+    "vlae_downsampled": "VLAE, down-sampled context",
+    "resnet_vlae": "ResNet VLAE",
+    "densenet_vlae": "DenseNet VLAE",
+    "densenet_vlae_4x2": "DenseNet VLAE, 4x2",
+    "densenet_vlae_5x3": "DenseNet VLAE, 5x3",
+    "densenet_vlae_grayscale": "DenseNet VLAE, 7x4 grayscale",
+    "resnet_af_vae": "ResNet VAE with AF prior",
+    "resnet_iaf_vae": "ResNet VAE with IAF posterior",
+    "pixelcnnpp": "PixelCNN++ of a 7x4 window",
+    "narrow_4x2": "narrow VLAE, 4x2",
+    "narrow_5x3": "narrow VLAE, 5x3",
+    "narrow_7x4": "narrow VLAE, 7x4",
+    "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
+    "narrow_vae": "narrow VAE",
+    "narrow_pixelcnnpp": "narrow PixelCNN++",
+    "uniform": "Uniform",
+    "gaussian": "Multivariate Gaussian",
+}
+CONTEXTS = {
+    "stack": "a small context",
+    "full": "every earlier pixel",
+    "downsampled": "block averages of what is above",
+}
+OBJECTIVES = {
+    "elbo": "plain ELBO",
+    "free_bits": "free bits",
+    "soft_free_bits": "soft free bits",
+    "annealing": "KL annealing",
+}
+
+
+def composition(block: dict[str, Any]) -> str:
+    """What a model is composed of, from its block of params.yaml, resolved."""
+    decoder = "independent pixels"
+    if block["decoder"] == "pixelcnn":
+        seen = CONTEXTS.get(block["context"], f"a window of {block['context']}")
+        tied = "tied" if block["tied"] else "untied"
+        decoder = f"PixelCNN that sees {seen}, {tied}"
+    if block["decoder"] == "pixelcnnpp":
+        seen = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
+        decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {seen}"
+    if block["posterior"] == "none":
+        return f"no latent code; {decoder}"
+    flow = f"of {block['flow_steps']} steps"
+    posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
+    prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
+    size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
+    return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"
