@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.structure import distortion
 from pipeline.reporting.charts import PALETTE, STYLE, colours, save
-from pipeline.reporting.runs import Run
+from pipeline.reporting.runs import Run, Training
 
 MARKERS = {"annealing": "o", "elbo": "s", "free_bits": "^", "soft_free_bits": "D"}
 CURVE = "annealing"
 """The objective whose runs are joined by a line: no free bits hold their codes up."""
 
 
-def context_curve(runs: Sequence[Run], path: Path) -> None:
+def context_curve(runs: Sequence[Training], path: Path) -> None:
     """KL, NLL and what a decompression keeps against how many earlier pixels the decoder sees.
 
     A marker a run, its form the objective, hollow for a Gaussian prior; the line joins runs of one objective with AF
@@ -156,12 +156,12 @@ def bounds_curve(runs: Sequence[Run], path: Path) -> None:
         save(figure, path)
 
 
-def _on_curve(run: Run) -> bool:
+def _on_curve(run: Training) -> bool:
     return run.block["posterior"] == "gaussian" and run.context_pixels is not None
 
 
 def _context_series(
-    axes: mpl.axes.Axes, runs: Sequence[Run], key: str, low: str, high: str, colour: str, label: str
+    axes: mpl.axes.Axes, runs: Sequence[Training], key: str, low: str, high: str, colour: str, label: str
 ) -> None:
     joined = [run for run in runs if run.block["objective"] == CURVE and run.block["prior"] == "af"]
     axes.plot(

@@ -43,6 +43,12 @@ def with_code(trainings: Sequence[Published]) -> list[Published]:
     return [training for training in trainings if training.metrics and not training.metrics["exact"]]
 
 
+def with_contexts(trainings: Sequence[Published]) -> list[Published]:
+    """Those with a code, of binary images, if their decoders see different numbers of pixels; else none."""
+    coded = [training for training in with_code(trainings) if not training.color]
+    return coded if len({training.context_pixels for training in coded}) > 1 else []
+
+
 def compute_view(trainings: Sequence[Published]) -> View:
     """What it took, a row a model."""
     header = ("model", "images/s", "epochs", "steps", "minutes", "device", "processor", "precision", "weights",

@@ -25,7 +25,7 @@ from pipeline.reporting.color import baseline_results, color_records
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
 from pipeline.reporting.published_tables import published_records, text_records
-from pipeline.reporting.published_views import CODES, COLOR_CODES, with_code
+from pipeline.reporting.published_views import CODES, COLOR_CODES, with_code, with_contexts
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.sections import WALKED, sections
 from pipeline.reporting.tables import (
@@ -146,6 +146,8 @@ def draw_charts(
         code_charts.rate_distortion(runs, codecs, folder / f"{name}-rate-distortion.png")
     for name, trainings in published.items():
         charts.learning_curves(trainings, folder / f"published-{name}-learning-curves.png", against="epoch")
+        if coded := with_contexts(trainings):
+            code_charts.context_curve(coded, folder / f"published-{name}-context.png")
 
 
 def _provenance(params: Params, runs: Sequence[Run], datasets: Sequence[Dataset]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
 from pipeline.reporting.color import bits_caption, color_view, in_figure_4
 from pipeline.reporting.published import Published
-from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view
+from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view, with_contexts
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
@@ -87,7 +87,7 @@ def sections(
                 _each(binary, [("code-length", ""), ("kl-spectrum", prose.SPECTRUM)],
                       code_length_view, information_view)),
         Section("context", "What the decoder sees, and what is left for z", "Context", [prose.CONTEXT],
-                _each(binary, [("context", "")])),
+                [*_published_contexts(published), *_each(binary, [("context", "")])]),
         Section("kept", "What a decompression keeps", "Kept", [prose.KEPT], _each(binary, [("kept", "")])),
         Section("latent", "Walks through the latent space", "Latent space", [prose.WALKS], _walks(binary)),
         Section("rate-distortion", "z as a lossy code, beside image codecs", "Rate and distortion",
@@ -120,6 +120,11 @@ def _each(
 def _published_claims(published: dict[str, list[Published]]) -> list[Part]:
     views = {name: published_claims_view(trainings) for name, trainings in published.items()}
     return [Part(_published_heading(name), [], [view]) for name, view in views.items() if view.rows]
+
+
+def _published_contexts(published: dict[str, list[Published]]) -> list[Part]:
+    names = [name for name, trainings in published.items() if with_contexts(trainings)]
+    return [Part(_published_heading(name), [Picture(f"published-{name}-context.png", "", wide=True)]) for name in names]
 
 
 def _published_heading(dataset: str) -> str:

@@ -230,6 +230,20 @@ def test_the_papers_own_data_get_a_verdict(new_run, params, datasets, tmp_path):
     assert "mnist5k is 5,000" not in text
 
 
+@pytest.mark.parametrize(
+    ("models", "drawn"), [(("vlae", "vlae_untied"), False), (("vlae", "vae"), True), (("vlae", "pixelcnn"), False)]
+)
+def test_published_contexts_are_drawn_where_there_is_more_than_one(
+    make_published, params, datasets, tmp_path, models, drawn
+):
+    for model in models:
+        make_published(tmp_path / "published", "mnist_static", model)
+    write_report(params, [], collect_published(tmp_path / "published"), datasets, tmp_path / "reports")
+    name = "published-mnist_static-context.png"
+    assert (tmp_path / "reports/figures" / name).exists() == drawn
+    assert (f"(figures/{name})" in (tmp_path / "reports/report.md").read_text()) == drawn
+
+
 def test_a_report_without_runs_still_shows_the_data(params, datasets, tmp_path):
     write_report(params, [], [], datasets, tmp_path)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"data-mnist5k.png", "data-photos.png"}
