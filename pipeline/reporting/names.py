@@ -32,12 +32,12 @@ NAMES = {
     "uniform": "Uniform",
     "gaussian": "Multivariate Gaussian",
 }
-CONTEXTS = {
+_CONTEXTS = {
     "stack": "a small context",
     "full": "every earlier pixel",
     "downsampled": "block averages of what is above",
 }
-OBJECTIVES = {
+_OBJECTIVES = {
     "elbo": "plain ELBO",
     "free_bits": "free bits",
     "soft_free_bits": "soft free bits",
@@ -49,7 +49,7 @@ def composition(block: dict[str, Any]) -> str:
     """What a model is composed of, from its block of params.yaml, resolved."""
     decoder = "independent pixels"
     if block["decoder"] == "pixelcnn":
-        seen = CONTEXTS.get(block["context"], f"a window of {block['context']}")
+        seen = _CONTEXTS.get(block["context"], f"a window of {block['context']}")
         tied = "tied" if block["tied"] else "untied"
         decoder = f"PixelCNN that sees {seen}, {tied}"
     if block["decoder"] == "pixelcnnpp":
@@ -61,4 +61,4 @@ def composition(block: dict[str, Any]) -> str:
     posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
     prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
     size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
-    return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"
+    return f"{size} {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"

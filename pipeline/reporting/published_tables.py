@@ -57,7 +57,7 @@ def deviations(training: Published) -> list[str]:
         found.append("not trained on validation images")
     if training.block["posterior"] != "none" and training.block["decoder"] == "pixelcnn":
         tied = training.block["tied"]
-        if tied != (training.dataset == paper.TEXT_DATASET):
+        if tied != (training.dataset == paper.STATIC):
             found.append(f"masked convolutions {'tied' if tied else 'untied'}")
     samples = {name: table.importance_samples for table in paper.TABLES for name in table.datasets}
     most = samples.get(training.dataset, 0)
@@ -72,7 +72,7 @@ def text_records(published: Sequence[Published]) -> list[Record]:
     Nats per image: KL of a model, or NLL with AF prior minus NLL with IAF posterior, with its interval over the same
     test images; None where the models are not published, or not with the same K. KL in bits too.
     """
-    by_model = {training.model: training for training in published if training.dataset == paper.TEXT_DATASET}
+    by_model = {training.model: training for training in published if training.dataset == paper.STATIC}
     if not any(training.metrics for training in by_model.values()):
         return []
     # "An identical VAE with a factorized decoder" says nothing of its prior.

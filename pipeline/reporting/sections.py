@@ -186,7 +186,7 @@ def _published(published: dict[str, list[Published]]) -> list[Part]:
              [view for view in (results_view(trainings), code_view(trainings), compute_view(trainings)) if view.rows])
         for name, trainings in published.items()
     ]  # fmt: skip
-    text = text_view(published.get(paper.TEXT_DATASET, []))
+    text = text_view(published.get(paper.STATIC, []))
     return [*parts, Part("Figures in the paper's text, statically binarized MNIST", [], [text])] if text.rows else parts
 
 
