@@ -146,7 +146,7 @@ CALTECH101 = Table(
         Row("Discrete VAE", 97.6),
         Row("SpARN", 88.48),
         _own("Unconditional Decoder", 89.26, "pixelcnn"),
-        _own("VLAE", 77.36, "vlae", best=True),
+        _own("VLAE", 77.36, "vlae", "vlae_untied", best=True),
     ),
 )
 

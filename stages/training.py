@@ -105,7 +105,8 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
 def _origin(device: torch.device) -> dict[str, Any]:
     """By what the run is made, as long as that is what runs: files may change while it trains.
 
-    `compiled`: whether decoder and optimizer are C++, whose decoder computes in float32 whatever the precision.
+    `compiled`: whether the optimizer is C++, and with it the decoder of a binary PixelCNN, which then computes in
+    float32 whatever the precision.
     """
     return {
         "commit": commit(),

@@ -1,5 +1,8 @@
 """params.yaml is refused by name, value and what is allowed; and reading it costs no torch."""
 
+import itertools
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +116,31 @@ def test_a_model_is_found_by_name_or_refused():
 def test_reading_parameters_imports_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def commands() -> list[list[str]]:
+    """The words of every `dvc exp run` in the README and the Makefile."""
+    made = subprocess.run(
+        ["make", "-n", "paper", "context"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    text = f"{(ROOT / 'README.md').read_text()}\n{made}".replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in re.findall(r"^ *\S*(dvc exp run .*?)(?:&&|$)", text, re.M)]
+
+
+def test_the_overrides_of_every_documented_command_are_accepted(tmp_path):
+    found = commands()
+    assert len(found) >= 8
+    for words in found:
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for flag, override in itertools.pairwise(words):
+            if flag == "-S":
+                name, _, value = override.partition("=")
+                *path, last = name.split(".")
+                inner = params
+                for key in path:
+                    inner = inner[key]
+                one = value if value.startswith("[") else value.split(",")[0]  # without brackets: one run for each
+                assert last in inner, override
+                inner[last] = yaml.safe_load(one)
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        load_params(tmp_path / "params.yaml")

@@ -16,7 +16,7 @@ from pipeline.seeding import stream
 from pipeline.units import bits_per_dim, nats_to_bits
 
 IMAGES_AT_ONCE = 50
-"""Images per noise stream, so that those of a part of the test set are the same as in the whole."""
+"""Images per noise stream, so that whole streams of a part of the test set are the same as in all of it."""
 FEWER_SAMPLES = (1, 4, 16, 64, 256, 1024)
 """K of the weaker bounds that are told beside the run's own, to see whether that is large enough."""
 

@@ -39,7 +39,7 @@ def panels(model: Model, images: Tensor, seed: int, walks: bool) -> dict[str, np
 def interpolations(model: LatentVariableModel, originals: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
     """8 rows of 8, fewer of few images: a test image, decompressions of 6 codes on the way to another's, and that one.
 
-    The way is straight in the noise ε that the prior makes z from. (N, C, H, W) and (N, D) to (64, C, H, W).
+    The way is straight in the noise ε that the prior makes z from. (N, C, H, W) and (N, D) to (8 · rows, C, H, W).
     """
     rows = min(ROWS, len(codes) // 2)
     noise = model.prior.noise(codes[: 2 * rows])

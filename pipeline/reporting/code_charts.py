@@ -25,7 +25,7 @@ def context_curve(runs: Sequence[Training], path: Path) -> None:
     A marker a run, its form the objective, hollow for a Gaussian prior; the line joins runs of one objective with AF
     priors, between which only the context differs. Bars are 95 % intervals over images.
     """
-    shown = sorted((run for run in runs if _on_curve(run)), key=lambda run: run.context_pixels or 0)
+    shown = sorted((run for run in runs if run.on_context_curve), key=lambda run: run.context_pixels or 0)
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(11, 3.7), layout="constrained")
         panels = figure.subplots(1, 3)
@@ -154,10 +154,6 @@ def bounds_curve(runs: Sequence[Run], path: Path) -> None:
         axes.set_ylabel("nats above the run's bound")
         axes.legend(loc="upper right")
         save(figure, path)
-
-
-def _on_curve(run: Training) -> bool:
-    return run.block["posterior"] == "gaussian" and run.context_pixels is not None
 
 
 def _context_series(

@@ -73,11 +73,11 @@ SPECTRUM = (
 )
 CONTEXT = (
     "The paper's argument as a curve: the more earlier pixels the decoder sees, the less it pays to send through z."
-    " Hollow: Gaussian prior. The line joins models of one objective (KL annealing, no free bits, untied decoder), "
-    "between which only the context differs; other markers are other objectives. A context without pixels is the "
-    "factorized decoder. Optimisation is part of the picture: at a small budget KL annealing leaves a code in place"
-    " that a decoder with every earlier pixel could in time do without, and the plain ELBO may never start to use "
-    "one."
+    " Hollow: Gaussian prior. The line, if there is one, joins models of one objective (KL annealing, no free bits, "
+    "untied decoder), between which only the context differs; other markers are other objectives. A context without "
+    "pixels is the factorized decoder. Optimisation is part of the picture: at a small budget KL annealing leaves a "
+    "code in place that a decoder with every earlier pixel could in time do without, and the plain ELBO may never "
+    "start to use one."
 )
 KEPT = (
     "Correlation of a test image with its decompression, after the means over all images are taken out: 1 is a copy, 0 "

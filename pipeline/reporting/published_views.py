@@ -44,9 +44,9 @@ def with_code(trainings: Sequence[Published]) -> list[Published]:
 
 
 def with_contexts(trainings: Sequence[Published]) -> list[Published]:
-    """Those with a code, of binary images, if their decoders see different numbers of pixels; else none."""
-    coded = [training for training in with_code(trainings) if not training.color]
-    return coded if len({training.context_pixels for training in coded}) > 1 else []
+    """Those on the curve over contexts, of binary images, if there is more than one context; else none."""
+    shown = [training for training in with_code(trainings) if not training.color and training.on_context_curve]
+    return shown if len({training.context_pixels for training in shown}) > 1 else []
 
 
 def compute_view(trainings: Sequence[Published]) -> View:

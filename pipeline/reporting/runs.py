@@ -72,6 +72,11 @@ class Training:
         return -self.metrics["elbo"] - self.metrics["nll"]
 
     @property
+    def on_context_curve(self) -> bool:
+        """Whether it can be compared by what its decoder sees: Gaussian posterior, and a context counted in pixels."""
+        return self.block["posterior"] == "gaussian" and self.context_pixels is not None
+
+    @property
     def context_pixels(self) -> int | None:
         """How many earlier pixels the decoder sees of one far from all edges; None if it does not see pixels."""
         block = self.block

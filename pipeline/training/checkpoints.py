@@ -21,8 +21,8 @@ import torch
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
-LEFT = 3600
-"""Seconds after which a half-written file is taken for one of a killed run: writing takes seconds."""
+LEFT = 60
+"""Seconds after which a half-written file is taken for one of a killed run: writing takes a few."""
 CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
 
 
@@ -79,7 +79,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return None
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, IndexError, ValueError, pickle.UnpicklingError) as error:
         aside = path.replace(path.with_suffix(".damaged"))
-        log.warning("%s: damaged (%s); the training starts anew", aside, str(error).splitlines()[0])
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        log.warning("%s: damaged (%s); the training starts anew", aside, reason)
         return None

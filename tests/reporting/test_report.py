@@ -231,7 +231,7 @@ def test_the_papers_own_data_get_a_verdict(new_run, params, datasets, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("models", "drawn"), [(("vlae", "vlae_untied"), False), (("vlae", "vae"), True), (("vlae", "pixelcnn"), False)]
+    ("models", "drawn"), [(("vlae", "vlae_untied"), False), (("vlae", "vae"), True), (("vlae", "iaf_vae"), False)]
 )
 def test_published_contexts_are_drawn_where_there_is_more_than_one(
     make_published, params, datasets, tmp_path, models, drawn

@@ -74,10 +74,11 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path, caplog):
+@pytest.mark.parametrize("kept", [0, 1, 2000])
+def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path, caplog, kept):
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
-    half = path.read_bytes()[:2000]
+    half = path.read_bytes()[:kept]
     path.write_bytes(half)
     assert load_checkpoint(path) is None
     assert str(tmp_path / "c.damaged") in caplog.text
