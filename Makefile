@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: repro paper context together verify bench test lint
 
 # The rows of the paper's tables, and the curve over contexts.
-ROWS := vlae,vlae_untied,vlae_gaussian_prior,vlae_iaf_posterior
+ROWS := vlae,vlae_untied,vlae_annealed,vlae_gaussian_prior,vlae_iaf_posterior
 COLOR_ROWS := resnet_vlae,densenet_vlae,densenet_vlae_4x2,densenet_vlae_5x3,densenet_vlae_grayscale
 CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
 

@@ -85,7 +85,7 @@ STATIC_MNIST = Table(
         Row("PixelRNN", 79.20),
         Row("IAF VAE", 79.88, models=("iaf_vae",)),
         _own("AF VAE", 79.30, "af_vae"),
-        _own("VLAE", 79.03, "vlae", best=True),
+        _own("VLAE", 79.03, "vlae", "vlae_annealed", best=True),
     ),
     stand_ins=("mnist5k",),
     footnotes={"mnist5k": MNIST5K_NOTE},
@@ -105,7 +105,7 @@ DYNAMIC_MNIST = Table(
         Row("DRAW + VGP", 79.88, bound=True),
         Row("IAF VAE", 79.10, models=("iaf_vae",)),
         _own("Unconditional Decoder", 87.55, "pixelcnn"),
-        _own("VLAE", 78.53, "vlae", "vlae_untied", best=True),
+        _own("VLAE", 78.53, "vlae", "vlae_untied", "vlae_annealed", best=True),
     ),
     stand_ins=("mnist5k",),
     footnotes={"mnist5k": MNIST5K_NOTE},
@@ -124,7 +124,7 @@ OMNIGLOT = Table(
         Row("DRAW", 96.50, bound=True),
         Row("Conv DRAW", 91.00, bound=True),
         _own("Unconditional Decoder", 95.02, "pixelcnn"),
-        _own("VLAE", 90.98, "vlae", "vlae_untied"),
+        _own("VLAE", 90.98, "vlae", "vlae_untied", "vlae_annealed"),
         _own("VLAE (fine-tuned)", 89.83, "vlae_untied", best=True),
     ),
     footnotes={
@@ -146,7 +146,7 @@ CALTECH101 = Table(
         Row("Discrete VAE", 97.6),
         Row("SpARN", 88.48),
         _own("Unconditional Decoder", 89.26, "pixelcnn"),
-        _own("VLAE", 77.36, "vlae", "vlae_untied", best=True),
+        _own("VLAE", 77.36, "vlae", "vlae_untied", "vlae_annealed", best=True),
     ),
 )
 
@@ -190,7 +190,7 @@ ABLATION = Table(
     (
         _own("Unconditional PixelCNN", 87.55, "pixelcnn", kl=0.0),
         _own("PixelCNN decoder + Gaussian prior", 79.48, "vlae_gaussian_prior", kl=10.60),
-        _own("PixelCNN decoder + AF prior", 78.94, "vlae", "vlae_untied", kl=11.73),
+        _own("PixelCNN decoder + AF prior", 78.94, "vlae", "vlae_untied", "vlae_annealed", kl=11.73),
     ),
     stand_ins=("mnist5k",),
     footnotes={

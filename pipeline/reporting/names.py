@@ -11,6 +11,7 @@ NAMES = {
     "pixelcnn": "Unconditional Decoder",
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",
+    "vlae_annealed": "VLAE, annealed",
     "vlae_gaussian_prior": "VLAE, Gaussian prior",
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
@@ -37,7 +38,7 @@ _CONTEXTS = {
     "full": "every earlier pixel",
     "downsampled": "block averages of what is above",
 }
-_OBJECTIVES = {
+OBJECTIVES = {
     "elbo": "plain ELBO",
     "free_bits": "free bits",
     "soft_free_bits": "soft free bits",
@@ -61,4 +62,4 @@ def composition(block: dict[str, Any]) -> str:
     posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
     prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
     size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
-    return f"{size} {posterior}; {prior}; {decoder}; {_OBJECTIVES[block['objective']]}"
+    return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"

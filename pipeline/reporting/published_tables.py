@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline import paper
 from pipeline.reporting.differences import paired
+from pipeline.reporting.names import OBJECTIVES
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import Record
 from pipeline.units import nats_to_bits
@@ -59,6 +60,9 @@ def deviations(training: Published) -> list[str]:
         tied = training.block["tied"]
         if tied != (training.dataset == paper.STATIC):
             found.append(f"masked convolutions {'tied' if tied else 'untied'}")
+    objective = training.block["objective"]
+    if training.block["posterior"] != "none" and "free_bits" not in objective:
+        found.append(f"{OBJECTIVES[objective]} instead of free bits")
     samples = {name: table.importance_samples for table in paper.TABLES for name in table.datasets}
     most = samples.get(training.dataset, 0)
     if metrics and not metrics["exact"] and metrics["importance_samples"] < most:

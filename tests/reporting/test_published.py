@@ -173,6 +173,14 @@ def test_tied_masks_are_a_deviation_but_on_static_mnist_where_untied_ones_are(ne
         assert [one for one in found if one.endswith("tied")] == expected
 
 
+def test_an_objective_without_free_bits_is_a_deviation(new_published):
+    for model, expected in (
+        ("vlae", []), ("vlae_annealed", ["KL annealing instead of free bits"]), ("pixelcnn", []),
+        ("vlae_full_context", ["plain ELBO instead of free bits"]),
+    ):  # fmt: skip
+        assert [one for one in deviations(new_published(model, "mnist_static")) if "bits" in one] == expected
+
+
 def test_figures_of_the_text_stand_beside_the_published_ones(new_published):
     prior, posterior = new_published("vlae", nll=79.4), new_published("vlae_iaf_posterior", train_nll=80.1)
     prior.per_image["nll"] = posterior.per_image["nll"] - np.linspace(0.4, 0.6, 100)
