@@ -11,7 +11,7 @@ NAMES = {
     "pixelcnn": "Unconditional Decoder",
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",
-    "vlae_annealed": "VLAE, annealed",
+    "vlae_annealed": "VLAE, untied, annealed",
     "vlae_gaussian_prior": "VLAE, Gaussian prior",
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
