@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -122,10 +122,13 @@ class StepsConfig:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train, how much to evaluate. None means all images, or no limit."""
+    """How long to train, how much to evaluate. None means all images.
+
+    `max_epochs`: the data sets whose trainings end there, as more would overfit them.
+    """
 
     steps: StepsConfig
-    max_epochs: Count | None
+    max_epochs: dict[str, Count]
     batch_size: Count
     validate_every: Count
     validate_images: Count | None
@@ -133,10 +136,11 @@ class Budget:
     train_images: Annotated[int, Range(2)] | None
     importance_samples: Count
 
-    def planned_steps(self, stage: Stage, steps_per_epoch: int) -> int:
-        """Steps of a training stage: its budget, or `max_epochs` where a small data set reaches them first."""
+    def planned_steps(self, stage: Stage, dataset: str, steps_per_epoch: int) -> int:
+        """Steps of a training stage: its budget, or the `max_epochs` of this data set where they are fewer."""
         steps: int = getattr(self.steps, stage)
-        return steps if self.max_epochs is None else min(steps, self.max_epochs * steps_per_epoch)
+        epochs = self.max_epochs.get(dataset)
+        return steps if epochs is None else min(steps, epochs * steps_per_epoch)
 
 
 @dataclass(frozen=True)
@@ -257,6 +261,13 @@ def _check_names(params: Params) -> None:
     for name in params.own_datasets:
         if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset)):
             raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
+    kinds: dict[Kind, Sequence[str]] = {"binary": known, "color": typing.get_args(ColorDataset)}
+    for scale, budgets in params.scales.items():
+        for kind, names in kinds.items():
+            for dataset in getattr(budgets, kind).max_epochs:
+                if dataset not in names:
+                    key = f"scales.{scale}.{kind}.max_epochs"
+                    raise ParamError(refusal(key, dataset, f"for one of {', '.join(names)}"))
     for name in set(params.models) & set(params.color_models):
         raise ParamError(f"color_models.{name}: is the name of a block of models, too")
     _check_models("", params, params.models)

@@ -45,7 +45,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     device = torch.device(resolve_device(training.device))
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
     batches = Batches(images, dataset.dynamic, budget.batch_size, seed)
-    steps = budget.planned_steps(block.stage, batches.per_epoch)
+    steps = budget.planned_steps(block.stage, dataset.name, batches.per_epoch)
     plan = Plan(
         steps=steps,
         learning_rate=training.learning_rate,

@@ -75,6 +75,9 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"scales.laptop.binary.steps.vlae": 0}, ["scales.laptop.binary.steps.vlae", "0", "at least 1"]),
         ({"seeds": [None]}, ["seeds[0]", "None", "an integer"]),
         ({"models": []}, ["models", "a mapping"]),
+        ({"scales.laptop.binary.max_epochs": 64}, ["scales.laptop.binary.max_epochs", "64", "a mapping"]),
+        ({"scales.laptop.binary.max_epochs": {"mnist": 64}}, ["scales.laptop.binary.max_epochs", "'mnist'", "mnist5k"]),
+        ({"scales.hours.color.max_epochs": {"mnist5k": 64}}, ["scales.hours.color.max_epochs", "'mnist5k'", "cifar10"]),
         ({"surprise": 1}, ["surprise", "unknown key"]),
     ],
 )
@@ -97,6 +100,13 @@ def test_defaults_are_the_papers():
     assert (block.flow_steps, block.flow_hidden_units) == (4, (640, 640))
     assert (block.masked_layers, block.kernel_size, block.filters, block.conditioning_maps) == (6, 3, 12, 4)
     assert block.free_bits * 784 == pytest.approx(7.84)
+
+
+def test_a_training_ends_early_on_the_data_sets_named_alone():
+    budget = load_params(ROOT / "params.yaml").scales["paper"].binary
+    assert budget.planned_steps("vlae", "caltech101", 128) == 64 * 128
+    assert budget.planned_steps("vlae", "caltech101", 4000) == budget.steps.vlae == 200_000
+    assert budget.planned_steps("vlae", "omniglot", 128) == 200_000
 
 
 def test_null_means_all_images():

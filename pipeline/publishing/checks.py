@@ -41,7 +41,7 @@ def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
         "batch_size": budget.batch_size,
         "validate_every": budget.validate_every,
         "validate_images": budget.validate_images,
-        "steps_planned": budget.planned_steps(block.stage, per_epoch),
+        "steps_planned": budget.planned_steps(block.stage, dataset.name, per_epoch),
         "model_config": dataclasses.asdict(block),
         "training": training,
     }

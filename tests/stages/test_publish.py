@@ -163,7 +163,7 @@ def test_a_commit_that_no_branch_holds_is_refused(repository, git):
         ("scales.smoke.binary", "batch_size", 31, "batch_size is 32, not 31"),
         ("scales.smoke.binary", "validate_every", 21, "validate_every is 20, not 21"),
         ("scales.smoke.binary", "validate_images", None, "validate_images is 32, not None"),
-        ("scales.smoke.binary", "max_epochs", 10, "steps_planned is 60, not 30"),
+        ("scales.smoke.binary", "max_epochs", {"mnist5k": 10}, "steps_planned is 60, not 30"),
         ("scales.smoke.binary", "steps", {"vae": 60, "pixelcnn": 60, "vlae": 61}, "steps_planned is 60, not 61"),
     ],
 )
