@@ -20,8 +20,8 @@ from pipeline.models.runs import load_run
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
-from pipeline.reporting.panels import samples_sheet, save_sheet
 from pipeline.reporting.runs import Run, read_file, read_run
+from pipeline.reporting.sheets import samples_sheet, save_sheet
 from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
 from stages.commits import code_sha256_at
 from stages.machine import exact_device

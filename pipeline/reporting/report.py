@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from pipeline.config import Params
 from pipeline.data.datasets import Dataset
 from pipeline.evaluation.codecs import codec_curve
-from pipeline.reporting import charts, code_charts, panels, prose
+from pipeline.reporting import charts, code_charts, prose, sheets
 from pipeline.reporting.color import baseline_results, color_records
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
@@ -112,19 +112,19 @@ def draw_panels(runs: Sequence[Run], published: Sequence[Published], datasets: S
     """The images each model draws, and a sheet of each data set."""
     for run in runs:
         stem = f"{run.dataset}-{run.model}"
-        panels.save_sheet(panels.samples_sheet(run.panels["samples"]), folder / f"{stem}-samples.png")
+        sheets.save_sheet(sheets.samples_sheet(run.panels["samples"]), folder / f"{stem}-samples.png")
         if "decompressions" in run.panels:
-            pairs = panels.pairs_sheet(run.panels["originals"], run.panels["decompressions"])
-            panels.save_sheet(pairs, folder / f"{stem}-reconstructions.png")
+            pairs = sheets.pairs_sheet(run.panels["originals"], run.panels["decompressions"])
+            sheets.save_sheet(pairs, folder / f"{stem}-reconstructions.png")
         if run.model == WALKED:
             for name, ends in (("interpolations", True), ("traversals", False)):
-                panels.save_sheet(panels.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
+                sheets.save_sheet(sheets.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
     for training in published:
         if training.samples is not None:
             (folder / f"published-{training.dataset}-{training.model}-samples.png").write_bytes(training.samples)
     for dataset in datasets:
         chosen = np.linspace(0, len(dataset.train) - 1, min(64, len(dataset.train))).astype(int)
-        panels.save_sheet(panels.data_sheet(dataset.train[chosen]), folder / f"data-{dataset.name}.png")
+        sheets.save_sheet(sheets.data_sheet(dataset.train[chosen]), folder / f"data-{dataset.name}.png")
 
 
 def draw_charts(

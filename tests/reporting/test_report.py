@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.reporting import panels, prose
+from pipeline.reporting import prose, sheets
 from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.published import collect_published
 from pipeline.reporting.report import write_report
@@ -43,7 +43,7 @@ def published(make_published, tmp_path_factory):
     make_published(root, model="pixelcnn", evaluated=False)
     for model in ("vlae", "vlae_iaf_posterior"):
         (make_published(root, "mnist_static", model) / "notes.md").write_text(f"About {model}.\n")
-    Image.new("RGB", (8, 8), panels.MODEL_INK).save(root / "mnist_static" / "vlae" / "samples.png")
+    Image.new("RGB", (8, 8), sheets.MODEL_INK).save(root / "mnist_static" / "vlae" / "samples.png")
     return collect_published(root)
 
 
@@ -80,8 +80,8 @@ def test_every_figure_and_table_is_there(report):
 def test_only_interpolations_show_data(report):
     for name, shown in (("interpolations", True), ("traversals", False)):
         sheet = np.asarray(Image.open(report / "figures" / f"mnist5k-vlae-{name}.png").convert("RGB"))
-        assert (sheet == panels.DATA_INK).all(-1).any() == shown
-        assert (sheet == panels.MODEL_INK).all(-1).any()
+        assert (sheet == sheets.DATA_INK).all(-1).any() == shown
+        assert (sheet == sheets.MODEL_INK).all(-1).any()
 
 
 def test_metrics_have_the_shape_dvc_reads(report):

@@ -19,9 +19,9 @@ from pipeline import load_run
 from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
 from pipeline.publishing import weights
-from pipeline.reporting.panels import samples_sheet, save_sheet
 from pipeline.reporting.published import read_published
 from pipeline.reporting.runs import read_run
+from pipeline.reporting.sheets import samples_sheet, save_sheet
 from stages import file_sha256, publish, run_stage
 from stages.commits import code_sha256_at
 
