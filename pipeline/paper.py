@@ -85,7 +85,7 @@ STATIC_MNIST = Table(
         Row("PixelRNN", 79.20),
         Row("IAF VAE", 79.88, models=("iaf_vae",)),
         _own("AF VAE", 79.30, "af_vae"),
-        _own("VLAE", 79.03, "vlae", "vlae_annealed", best=True),
+        _own("VLAE", 79.03, "vlae", "vlae_untied", "vlae_annealed", best=True),
     ),
     stand_ins=("mnist5k",),
     footnotes={"mnist5k": MNIST5K_NOTE},

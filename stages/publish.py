@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
         for file in [*(file for file in sorted(Path(folder).iterdir()) if file != metrics), metrics]:
             shutil.move(file, target / file.name)  # the metrics last: they hold the hash of the weights
     print(f"{target}: NLL {run.metrics['nll']:.2f}, weights in {config['stored_precision']}")
+    if (target / "notes.md").exists():
+        print(f"{target}/notes.md was written before: read whether it is still true", file=sys.stderr)
 
 
 def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from pipeline.reporting.runs import Training
 
 KL_RATIO_VLAE_VAE = 0.6
 KL_RATIO_FULL_VLAE = 0.4
+LONGER = 1.1
+"""Times the steps of the other that the better of two models may have had for a verdict on their NLL."""
 
 Outcome = Literal["holds", "does not hold", "undecided", "not judged"]
 
@@ -43,7 +45,10 @@ class _Topic:
     runs: dict[str, Training]
 
     def below(self, statement: str, first: str, second: str, column: str = "nll", factor: float = 1) -> Claim:
-        """Whether `column` of one model is below `factor` times the other's, by differences over the same images."""
+        """Whether `column` of one model is below `factor` times the other's, by differences over the same images.
+
+        Of NLL not judged if the better one trained longer or on more images, which may be all that made it better.
+        """
         run, other = self.runs.get(first), self.runs.get(second)
         if run is None or other is None:
             return self.absent(statement, first, second)
@@ -67,7 +72,10 @@ class _Topic:
         if steps[0] != steps[1]:
             measured += f"; after {steps[0]:,} and {steps[1]:,} steps"
         said = paper.difference(run.dataset, first, second) if (column, factor) == ("nll", 1) else None
-        return self.claim(statement, measured.replace("-", "−"), _sign(difference.low, difference.high), paper=said)
+        outcome = _sign(difference.low, difference.high)
+        if column == "nll" and _trained_more(*(trainings if difference.mean < 0 else trainings[::-1])):
+            outcome = "not judged"
+        return self.claim(statement, measured.replace("-", "−"), outcome, paper=said)
 
     def less_kept(self, statement: str, first: tuple[str, str], second: tuple[str, str]) -> Claim:
         """Whether (model, scale) keeps less than another; by their intervals, as correlations do not pair by image."""
@@ -194,6 +202,12 @@ def _untying(topic: _Topic) -> Claim:
 def _unjudged(claim: Claim) -> Claim:
     """What was measured, without a verdict."""
     return dataclasses.replace(claim, outcome="not judged")
+
+
+def _trained_more(better: Training, other: Training) -> bool:
+    """Whether `better` had clearly more steps, or validation images as well where `other` had none."""
+    trained_on = [one.config["training"]["images"] for one in (better, other)]
+    return better.config["steps"] > LONGER * other.config["steps"] or trained_on == ["train+valid", "train"]
 
 
 def _objective(block: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,15 +15,15 @@ from pipeline.reporting.charts import PALETTE, STYLE, colours, save
 from pipeline.reporting.runs import Run, Training
 
 MARKERS = {"annealing": "o", "elbo": "s", "free_bits": "^", "soft_free_bits": "D"}
-CURVE = "annealing"
-"""The objective whose runs are joined by a line: no free bits hold their codes up."""
+CURVE = "context_"
+"""How blocks of params.yaml are called that differ in the context alone: a line joins them."""
 
 
 def context_curve(runs: Sequence[Training], path: Path) -> None:
     """KL, NLL and what a decompression keeps against how many earlier pixels the decoder sees.
 
-    A marker a run, its form the objective, hollow for a Gaussian prior; the line joins runs of one objective with AF
-    priors, between which only the context differs. Bars are 95 % intervals over images.
+    A marker a run, its form the objective, hollow for a Gaussian prior; the line joins those between which only the
+    context differs. Bars are 95 % intervals over images.
     """
     shown = sorted((run for run in runs if run.on_context_curve), key=lambda run: run.context_pixels or 0)
     with mpl.rc_context(rc=STYLE):
@@ -159,7 +159,7 @@ def bounds_curve(runs: Sequence[Run], path: Path) -> None:
 def _context_series(
     axes: mpl.axes.Axes, runs: Sequence[Training], key: str, low: str, high: str, colour: str, label: str
 ) -> None:
-    joined = [run for run in runs if run.block["objective"] == CURVE and run.block["prior"] == "af"]
+    joined = [run for run in runs if run.model.startswith(CURVE)]
     axes.plot(
         [run.context_pixels or 0 for run in joined], [run.metrics[key] for run in joined], color=colour, label=label
     )

@@ -41,7 +41,7 @@ PAIRS = (
     Pair("PixelCNN decoder − factorized decoder, AF prior", "vlae", "af_vae", "mnist_static"),
     Pair("PixelCNN decoder and AF prior − factorized decoder and Gaussian prior", "vlae", "vae"),
     Pair("untied − tied masked convolutions", "vlae_untied", "vlae"),
-    Pair("KL annealing − free bits, untied", "vlae_annealed", "vlae_untied"),
+    Pair("KL annealing, z in full from the start − free bits; untied", "vlae_annealed", "vlae_untied"),
     Pair("Gaussian prior, factorized − Unconditional Decoder", "vae", "pixelcnn"),
 )  # fmt: skip
 

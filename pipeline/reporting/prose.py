@@ -73,7 +73,7 @@ SPECTRUM = (
 )
 CONTEXT = (
     "The paper's argument as a curve: the more earlier pixels the decoder sees, the less it pays to send through z."
-    " Hollow: Gaussian prior. The line, if there is one, joins models of one objective (KL annealing, no free bits, "
+    " Hollow: Gaussian prior. The line, if there is one, joins the `context_…` models (KL annealing, no free bits, "
     "untied decoder), between which only the context differs; other markers are other objectives. A context without "
     "pixels is the factorized decoder. Optimisation is part of the picture: at a small budget KL annealing leaves a "
     "code in place that a decoder with every earlier pixel could in time do without, and the plain ELBO may never "
@@ -109,7 +109,8 @@ PUBLISHED = (
 )
 COMPUTE = (
     "Then what the codes carry and keep (as under Code, Kept or Windows), and what a training took: its minutes, "
-    "validation included, and the training images a second that this makes."
+    "validation included, and the training images a second that this makes. Other work shared the cores of some and "
+    "suspended others for a while, as their notes say, so that speeds of two rows do not compare."
 )
 COLOR_FIGURES = (
     "Figure 3: test images, each with its decompression to the right, the same images for every window. What is the "

@@ -93,8 +93,8 @@ def text_records(published: Sequence[Published]) -> list[Record]:
     test, train = (f"NLL on {split} images, AF prior − IAF posterior" for split in ("test", "training"))
     interval, change = None, None
     pair = [by_model[model] for model in (PRIOR, POSTERIOR) if model in by_model and by_model[model].metrics]
-    if len(pair) == 2 and pair[0].metrics["importance_samples"] == pair[1].metrics["importance_samples"]:
-        interval = paired(pair[0], pair[1])
+    same_k = len({training.metrics["importance_samples"] for training in pair}) == 1
+    if len(pair) == 2 and same_k and (interval := paired(pair[0], pair[1])):
         change = pair[0].metrics["train_nll"] - pair[1].metrics["train_nll"]
     ends = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
     gains = [_record(test, -paper.AF_GAIN_TEST.nats, *ends), _record(train, -paper.AF_GAIN_TRAIN.nats, change)]

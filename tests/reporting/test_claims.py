@@ -149,6 +149,24 @@ def test_trainings_of_other_lengths_are_named(new_run):
     assert claim([vae, vlae], "Decoder and AF").measured.endswith("; after 2,400 and 1,200 steps")
 
 
+@pytest.mark.parametrize(
+    ("better", "other", "judged"),
+    [
+        ({}, {}, True), ({}, {"steps": 2400}, True), ({"steps": 1300}, {}, True), ({"steps": 2400}, {}, False),
+        ({"images": "train+valid"}, {}, False), ({}, {"images": "train+valid"}, True),
+    ],
+)  # fmt: skip
+def test_a_better_model_that_trained_more_gets_no_verdict_on_its_nll(new_run, better, other, judged):
+    vlae, vae = new_run("vlae"), new_run("vae")
+    for first, second, verdict in ((vlae, vae, "holds"), (vae, vlae, "does not hold")):
+        for run, changes, nll in ((first, better, 80), (second, other, 90)):
+            run.per_image["nll"] = nll + ALTERNATING
+            run.config["steps"] = changes.get("steps", 1200)
+            run.config["training"]["images"] = changes.get("images", "train")
+        assert claim([vlae, vae], "Decoder and AF").outcome == (verdict if judged else "not judged")
+        assert claim([vlae, vae], "VLAE sends").outcome == "holds"
+
+
 def test_a_claim_is_possible_where_its_models_and_data_are_at_hand(new_run):
     vlae = [new_run("vlae", dataset) for dataset in ("mnist_static", "mnist5k")]
     assert [claim([run], "KL of VLAE").possible for run in vlae] == [True, False]

@@ -267,11 +267,13 @@ def test_an_interrupted_publication_keeps_the_old_metrics_to_the_end(repository,
     assert Path("published/mnist5k/vlae/metrics.json").read_bytes() == before
 
 
-def test_publishing_again_replaces_what_was_there_and_keeps_the_note(repository):
+def test_publishing_again_replaces_what_was_there_and_keeps_the_note(repository, capsys):
     target = publish_run()
+    assert "notes.md" not in capsys.readouterr().err
     (target / "notes.md").write_text("Tried twice.\n")
     (target / "per_image.csv").write_text("nll\n")
     publish_run()
+    assert "notes.md was written before" in capsys.readouterr().err
     assert read_published(target).note == "Tried twice."
     with (target / "per_image.csv").open() as file:
         assert len(list(csv.reader(file))) == 41
