@@ -204,7 +204,7 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
             "" if difference is None else f"{difference:+.2f}".replace("-", "−"),
             record["verdict"],
             record["source"],
-            f"{record['dataset']}, {record['images']:,} images, {exact}, seed {record['seed']}, "
+            f"{record['model']} on {record['dataset']}, {record['images']:,} images, {exact}, seed {record['seed']}, "
             f"{record['steps']:,} steps ({record['epochs']:.1f} epochs)",
         ]
     if table.has_kl:

@@ -193,7 +193,7 @@ def test_published_rows_stand_in_the_papers_tables(report):
     assert [(row[5], row[6]) for row in rows] == [
         ("worse by 7.37 to 11.67", "published"), ("not the paper's data set", "this run"),
     ]  # fmt: skip
-    assert rows[0][7].startswith("mnist_static, 100 images, K = 64, seed 0, 1,200 steps (38.4 epochs)")
+    assert rows[0][7].startswith("vlae on mnist_static, 100 images, K = 64, seed 0, 1,200 steps (38.4 epochs)")
     assert 'class="own best published"' in (report / "index.html").read_text()
     with (report / "tables" / "table1.csv").open(newline="") as file:
         assert {row["source"] for row in csv.DictReader(file)} == {"", "published", "this run"}
