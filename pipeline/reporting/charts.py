@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from pipeline.reporting.runs import Run, Training
 from pipeline.units import bits_per_dim, nats_to_bits
 
-PALETTE = ("#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569")
+PALETTE = (
+    "#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569",
+    "#f472b6", "#38bdf8", "#facc15", "#000000",
+)  # fmt: skip
 KL_COLOUR = "#1d4ec4"
 RECONSTRUCTION_COLOUR = "#c9d3e6"
 STYLE: Any = {
