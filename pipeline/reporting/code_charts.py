@@ -156,13 +156,16 @@ def bounds_curve(runs: Sequence[Run], path: Path) -> None:
         save(figure, path)
 
 
+def joined(runs: Sequence[Training]) -> list[Training]:
+    """Those that the line joins: between them only the context differs."""
+    return [run for run in runs if run.model.startswith(CURVE)]
+
+
 def _context_series(
     axes: mpl.axes.Axes, runs: Sequence[Training], key: str, low: str, high: str, colour: str, label: str
 ) -> None:
-    joined = [run for run in runs if run.model.startswith(CURVE)]
-    axes.plot(
-        [run.context_pixels or 0 for run in joined], [run.metrics[key] for run in joined], color=colour, label=label
-    )
+    line = joined(runs)
+    axes.plot([run.context_pixels or 0 for run in line], [run.metrics[key] for run in line], color=colour, label=label)
     for run in runs:
         value = run.metrics[key]
         ends = [[value - run.metrics[low]], [run.metrics[high] - value]] if low else None

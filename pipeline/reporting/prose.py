@@ -46,8 +46,9 @@ CLAIMS = (
     "Verdicts are about the models, data and training at hand: first what is published, where claims whose "
     "models are not published are left out, then this run. A claim about NLL or KL is judged by differences"
     " over the same test images: it holds, or does not, where their 95 % interval lies on one side, and is "
-    "undecided where the interval holds zero. One about what is kept is judged by the two intervals, which must not"
-    " overlap. Training seeds are not in any interval, and with the same K the NLL of a factorized VAE is "
+    "undecided where the interval holds zero. One about NLL is not judged where the better model had over a tenth "
+    "more steps, or the validation images as well. One about what is kept is judged by the two intervals, which must "
+    "not overlap. Training seeds are not in any interval, and with the same K the NLL of a factorized VAE is "
     "overstated more than a VLAE's."
 )
 TABLES = (
@@ -74,7 +75,7 @@ SPECTRUM = (
 CONTEXT = (
     "The paper's argument as a curve: the more earlier pixels the decoder sees, the less it pays to send through z."
     " Hollow: Gaussian prior. The line, if there is one, joins the `context_…` models (KL annealing, no free bits, "
-    "untied decoder), between which only the context differs; other markers are other objectives. A context without "
+    "untied decoder), between which only the context differs; the form of a marker is the objective. A context without "
     "pixels is the factorized decoder. Optimisation is part of the picture: at a small budget KL annealing leaves a "
     "code in place that a decoder with every earlier pixel could in time do without, and the plain ELBO may never "
     "start to use one."
@@ -109,8 +110,8 @@ PUBLISHED = (
 )
 COMPUTE = (
     "Then what the codes carry and keep (as under Code, Kept or Windows), and what a training took: its minutes, "
-    "validation included, and the training images a second that this makes. Other work shared the cores of some and "
-    "suspended others for a while, as their notes say, so that speeds of two rows do not compare."
+    "validation included, and the training images a second that this makes. Where a note tells of shared "
+    "cores or of a training that was suspended, its speed does not compare with others."
 )
 COLOR_FIGURES = (
     "Figure 3: test images, each with its decompression to the right, the same images for every window. What is the "

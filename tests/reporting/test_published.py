@@ -197,6 +197,13 @@ def test_figures_of_the_text_stand_beside_the_published_ones(new_published):
     assert cells[3][1:3] == ["−0.6 nats", "−0.50 nats"]
 
 
+def test_no_gain_is_told_of_trainings_on_other_data(new_published):
+    prior, posterior = new_published("vlae"), new_published("vlae_iaf_posterior")
+    assert [record["published_nats"] is None for record in text_records([prior, posterior])[3:]] == [False, False]
+    posterior.config["data_sha256"] = "cd" * 32
+    assert [record["published_nats"] for record in text_records([prior, posterior])[3:]] == [None, None]
+
+
 def test_likelihoods_at_different_k_are_not_subtracted(new_published):
     records = text_records([new_published("vlae"), new_published("vlae_iaf_posterior", importance_samples=128)])
     assert [record["published_nats"] for record in records[-2:]] == [None, None]
