@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 import json
 import platform
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from PIL import Image
 
 from pipeline.config import Params
 from pipeline.data.datasets import Dataset
@@ -199,4 +201,7 @@ def _environment(folder: Path) -> Environment:
 
 
 def _data_uri(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+    """The same pixels as lossless WebP: a third smaller than PNG, and the page holds every picture."""
+    webp = io.BytesIO()
+    Image.open(picture).save(webp, "WEBP", lossless=True)
+    return "data:image/webp;base64," + base64.b64encode(webp.getvalue()).decode("ascii")
