@@ -177,14 +177,14 @@ def _color_claims(by_model: dict[str, Training]) -> list[Claim]:
 
 
 def _first_pixels(topic: _Topic) -> Claim:
-    """Beside the model of the curve that sees no pixels; beside the VAE, which differs in more, where that is absent."""
+    """Beside the curve's own model without pixels; where that is absent, beside the VAE, which differs in more."""
+    model, described = "vae", "that of the factorized VAE (which has a Gaussian prior, and free bits far below its KL)"
+    if "context_0" in topic.runs:
+        model, described = "context_0", "that with no pixels (same objective)"
     statement = (
         "The more of the image the decoder sees, the less goes through z: KL with a window of 10 pixels is below "
     )
-    if "context_0" in topic.runs:
-        return topic.below(statement + "that with no pixels (same objective)", "context_4x2", "context_0", "kl")
-    other = "that of the factorized VAE (which has a Gaussian prior, and free bits far below its KL)"
-    return topic.below(statement + other, "context_4x2", "vae", "kl")
+    return topic.below(statement + described, "context_4x2", model, "kl")
 
 
 def _collapse(topic: _Topic) -> Claim:
