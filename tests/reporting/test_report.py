@@ -9,10 +9,11 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from pipeline.reporting import prose, sheets
 from pipeline.reporting.claims import judge_claims
@@ -21,6 +22,7 @@ from pipeline.reporting.report import write_report
 from pipeline.reporting.runs import METRIC_KEYS, collect_runs
 from pipeline.reporting.views import number
 
+ROOT = Path(__file__).parents[2]
 MODELS = ("vae", "af_vae", "pixelcnn", "vlae", "vlae_full_context", "context_4x2")
 CHARTS = ("learning-curves", "code-length", "kl-spectrum", "context", "kept", "bounds", "rate-distortion")
 PAGES = ("report.md", "index.html")
@@ -112,6 +114,19 @@ def test_html_needs_nothing_from_outside_and_shows_the_figures_pixel_for_pixel(r
     assert len(pictures) == page.count("<img")
     embedded = [pixels(io.BytesIO(base64.b64decode(one))) for one in pictures]
     assert sorted(embedded) == sorted(pixels(path) for path in (report / "figures").iterdir())
+
+
+def test_without_webp_the_page_has_the_figures_themselves(params, datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "check", lambda feature: feature != "webp")
+    write_report(params, [], [], datasets, tmp_path)
+    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)"', (tmp_path / "index.html").read_text())
+    figures = sorted(path.read_bytes() for path in (tmp_path / "figures").iterdir())
+    assert figures
+    assert sorted(base64.b64decode(one) for one in pictures) == figures
+
+
+def test_the_committed_page_is_under_4_megabytes():
+    assert (ROOT / "reports/index.html").stat().st_size < 4_000_000
 
 
 def pixels(picture):
