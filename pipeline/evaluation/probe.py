@@ -60,14 +60,12 @@ def probe_report(
     classes = len(np.unique(_classes(train_labels)))
     if not 2 <= classes <= MOST_CLASSES:
         return {}
-    kept = np.random.default_rng(seed).permutation(len(train_labels))
-    labels = train_labels[kept]
     return {
-        "probe_z": linear_probe(train_z[kept], labels, test_z, test_labels, seed),
-        "probe_pixels": linear_probe(train_images[kept], labels, test_images, test_labels, seed),
-        "probe_majority": majority_accuracy(labels, test_labels),
+        "probe_z": linear_probe(train_z, train_labels, test_z, test_labels, seed),
+        "probe_pixels": linear_probe(train_images, train_labels, test_images, test_labels, seed),
+        "probe_majority": majority_accuracy(train_labels, test_labels),
         "probe_classes": classes,
-        "probe_train_images": len(labels),
+        "probe_train_images": len(train_labels),
         "probe_test_images": len(test_labels),
     }
 

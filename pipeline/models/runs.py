@@ -1,18 +1,24 @@
-"""A trained model on disk: `model.safetensors` (averaged weights) and `config.json` (resolved), without pickle."""
+"""A trained model on disk: `model.safetensors` (averaged weights) and `config.json` (resolved), without pickle.
+
+Of a masked layer only the entries that its mask keeps are stored, as a vector: a third of a VLAE's weights are masked.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.models.build import build_model
 from pipeline.models.latent import Model
+from pipeline.models.layers import WeightNorm
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    for name, kept in _masks(model):
+        weights[name] = weights[name][kept]
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -45,8 +53,25 @@ def load_run(folder: str | Path) -> Run:
     try:
         config = json.loads((folder / "config.json").read_text())
         model = build_model(config["model_config"], image_shape=tuple(config["image_shape"]))
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        weights = load_file(folder / "model.safetensors")
+        for name, kept in _masks(model):
+            weights[name] = _spread(weights[name], kept)
+        model.load_state_dict(weights)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise OSError(f"{folder} is damaged, or of another version of the code ({reason}); train it again") from error
     return Run(model.eval().requires_grad_(False), config)
+
+
+def _masks(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Names of the weights that are masked, and which of their entries are kept, on the CPU."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, WeightNorm) and layer.mask is not None:
+            yield f"{name}.direction", layer.mask.bool().cpu().expand(layer.direction.shape)
+
+
+def _spread(values: Tensor, kept: Tensor) -> Tensor:
+    """`values` in the places that `kept` marks, zero elsewhere; RuntimeError if they are not as many."""
+    weight = torch.zeros(kept.shape)
+    weight[kept] = values.float()
+    return weight

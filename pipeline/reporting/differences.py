@@ -43,6 +43,7 @@ PAIRS = (
     Pair("untied − tied masked convolutions", "vlae_untied", "vlae"),
     Pair("KL annealing, z in full from the start − free bits; untied", "vlae_annealed", "vlae_untied"),
     Pair("Gaussian prior, factorized − Unconditional Decoder", "vae", "pixelcnn"),
+    Pair("masks of 5×5 − of 3×3, Unconditional Decoder", "pixelcnn_5x5", "pixelcnn"),
 )  # fmt: skip
 
 

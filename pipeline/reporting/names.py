@@ -9,6 +9,7 @@ NAMES = {
     "af_vae": "AF VAE",
     "iaf_vae": "IAF VAE",
     "pixelcnn": "Unconditional Decoder",
+    "pixelcnn_5x5": "Unconditional Decoder, 5×5 masks",
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",
     "vlae_annealed": "VLAE, untied, annealed",
@@ -34,7 +35,6 @@ NAMES = {
     "gaussian": "Multivariate Gaussian",
 }
 _CONTEXTS = {
-    "stack": "a small context",
     "full": "every earlier pixel",
     "downsampled": "block averages of what is above",
 }
@@ -50,9 +50,8 @@ def composition(block: dict[str, Any]) -> str:
     """What a model is composed of, from its block of params.yaml, resolved."""
     decoder = "independent pixels"
     if block["decoder"] == "pixelcnn":
-        seen = _CONTEXTS.get(block["context"], f"a window of {block['context']}")
         tied = "tied" if block["tied"] else "untied"
-        decoder = f"PixelCNN that sees {seen}, {tied}"
+        decoder = f"PixelCNN that sees {_seen(block)}, {tied}"
     if block["decoder"] == "pixelcnnpp":
         seen = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
         decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {seen}"
@@ -63,3 +62,10 @@ def composition(block: dict[str, Any]) -> str:
     prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
     size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
     return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"
+
+
+def _seen(block: dict[str, Any]) -> str:
+    """What the decoder of binary images sees of the image."""
+    if block["context"] == "stack":
+        return f"what {block['masked_layers']} masks of {block['kernel_size']}×{block['kernel_size']} reach"
+    return _CONTEXTS.get(block["context"], f"a window of {block['context']}")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +208,8 @@ def test_no_gain_is_told_of_trainings_on_other_data(new_published):
 def test_likelihoods_at_different_k_are_not_subtracted(new_published):
     records = text_records([new_published("vlae"), new_published("vlae_iaf_posterior", importance_samples=128)])
     assert [record["published_nats"] for record in records[-2:]] == [None, None]
+
+
+def test_the_committed_results_are_under_100_megabytes():
+    sizes = [path.stat().st_size for path in (Path(__file__).parents[2] / "published").rglob("*") if path.is_file()]
+    assert 0 < sum(sizes) < 100_000_000

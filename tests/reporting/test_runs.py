@@ -44,8 +44,9 @@ def test_runs_come_by_data_set_then_model_with_every_seed(make_run, tmp_path):
     [
         ("vae", ["64-d gaussian posterior", "gaussian prior", "independent pixels", "free bits"]),
         ("iaf_vae", ["IAF posterior of 4 steps", "gaussian prior"]),
-        ("pixelcnn", ["no latent code", "PixelCNN that sees a small context, untied"]),
-        ("vlae", ["AF prior of 4 steps", "a small context, tied"]),
+        ("pixelcnn", ["no latent code", "PixelCNN that sees what 6 masks of 3×3 reach, untied"]),
+        ("pixelcnn_5x5", ["what 6 masks of 5×5 reach"]),
+        ("vlae", ["AF prior of 4 steps", "what 6 masks of 3×3 reach, tied"]),
         ("vlae_full_context", ["every earlier pixel, untied", "plain ELBO"]),
         ("vlae_downsampled", ["block averages"]),
         ("context_4x2", ["a window of 4x2", "KL annealing"]),

@@ -1,0 +1,53 @@
+"""A model on disk: the entries that count, in the places they came from, and nothing else."""
+
+import pytest
+import torch
+from conftest import COLOR_VLAE, PIXELCNN, VLAE
+from safetensors.torch import load_file, save_file
+
+from pipeline import build_model, load_run
+from pipeline.models.layers import WeightNorm
+from pipeline.models.runs import save_run
+
+MODELS = [
+    (VLAE, (1, 4, 5)),
+    (VLAE | {"posterior": "iaf", "prior": "gaussian", "tied": False}, (1, 4, 5)),
+    (PIXELCNN | {"context": "full"}, (1, 4, 5)),
+    (VLAE | {"context": "downsampled"}, (1, 6, 5)),
+    (COLOR_VLAE, (3, 8, 8)),
+]
+
+
+def saved(folder, block, shape):
+    model = build_model(block, image_shape=shape)
+    save_run(folder, model, {"model_config": block, "image_shape": shape})
+    return model
+
+
+def layers(model):
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, WeightNorm)}
+
+
+@pytest.mark.parametrize(("block", "shape"), MODELS)
+def test_every_weight_comes_back_and_no_masked_entry_is_stored(tmp_path, block, shape):
+    model = saved(tmp_path, block, shape)
+    with torch.no_grad():
+        used = {name: (layer.weight != 0).sum().item() for name, layer in layers(model).items()}
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {name: stored[f"{name}.direction"].numel() for name in used} == used
+    assert sum(used.values()) < sum(layer.direction.numel() for layer in layers(model).values())
+    loaded = load_run(tmp_path).model
+    for name, layer in layers(loaded).items():
+        assert torch.equal(layer.weight, layers(model)[name].weight), name
+        assert torch.equal(layer.bias, layers(model)[name].bias), name
+
+
+@pytest.mark.parametrize("change", [lambda kept: kept[:-1], lambda kept: torch.cat([kept, kept])])
+def test_weights_that_are_not_as_many_as_the_mask_keeps_are_refused(tmp_path, change):
+    model = saved(tmp_path, VLAE, (1, 4, 5))
+    masked = next(name for name, layer in layers(model).items() if layer.mask is not None)
+    path = tmp_path / "model.safetensors"
+    stored = load_file(path)
+    save_file(stored | {f"{masked}.direction": change(stored[f"{masked}.direction"])}, path)
+    with pytest.raises(OSError, match="another version of the code"):
+        load_run(tmp_path)
