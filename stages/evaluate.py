@@ -15,6 +15,7 @@ import torch
 
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
+from pipeline.data.formats import DataError
 from pipeline.evaluation.code import binarized, describe_code, probe_code
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
@@ -37,9 +38,12 @@ def main() -> None:
 
 
 def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
-    """Evaluate the run in `folder` at the current scale."""
+    """Evaluate the run in `folder` at the current scale; DataError if it was trained on other data than `dataset`."""
     device = exact_device(params.training)
-    model = load_run(folder).model.to(device)
+    run = load_run(folder)
+    if run.config["data_sha256"] != dataset.sha256():
+        raise DataError(f"{folder} was trained on other data than are prepared now; train it again")
+    model = run.model.to(device)
     budget = params.budget(dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
     train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
@@ -50,7 +54,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     metrics: dict[str, Any] = summarize(table, budget.importance_samples, exact, seed)
     if dataset.kind == "color":
         metrics |= per_dimension(metrics, dataset.image_shape)
-    metrics |= {"train_nll": float(on_train["nll"].mean()), "train_images": len(on_train)}
+    metrics |= {"train_nll": float(on_train["nll"].mean(skipna=False)), "train_images": len(on_train)}
     metrics["model_sha256"] = file_sha256(folder / "model.safetensors")
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):

@@ -41,7 +41,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
     source, target = run_folder(dataset.name, model, seed), PUBLISHED / dataset.name / model
     run = read_run(source, dataset.name, model)
     provenance = read_file(source, "provenance.json", ("commit", "code_sha256", "processor", "train_minutes"))
-    faults = config_faults(run, params, dataset) or history_faults(run)
+    faults = config_faults(run, params, dataset, seed) or history_faults(run)
     faults += metrics_faults(run, file_sha256(source / "model.safetensors"), len(dataset.test))
     faults += code_faults(provenance, code_sha256_at(provenance["commit"]))
     if faults:

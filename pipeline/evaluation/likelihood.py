@@ -58,7 +58,7 @@ def summarize(table: pd.DataFrame, importance_samples: int, exact: bool, seed: i
     """What `per_image` says of all images: nats per image unless the key says bits."""
     nll = bootstrap(table["nll"].to_numpy(float), seed)
     code = bootstrap((table["reconstruction"] + table["kl"]).to_numpy(float), seed)
-    kl = float(table["kl"].mean())
+    kl = float(table["kl"].mean(skipna=False))
     return {
         "nll": nll.mean,
         "nll_se": nll.se,
@@ -66,7 +66,7 @@ def summarize(table: pd.DataFrame, importance_samples: int, exact: bool, seed: i
         "nll_high": nll.high,
         "elbo": -code.mean,
         "elbo_se": code.se,
-        "reconstruction_nats": float(table["reconstruction"].mean()),
+        "reconstruction_nats": float(table["reconstruction"].mean(skipna=False)),
         "kl_nats": kl,
         "kl_bits": nats_to_bits(kl),
         "code_length_bits": nats_to_bits(code.mean),

@@ -60,14 +60,8 @@ class LatentVariableModel(nn.Module):
 
         (B, C, H, W) to (B,) nats; with K = 1 the ELBO.
         """
-        bounds = []
-        with kept_weights(self):
-            for batch in self._groups(x, importance_samples):
-                total = torch.full((len(batch),), -math.inf, device=x.device)
-                for reconstruction, kl in self._portions(batch, importance_samples, generator):
-                    total = torch.logaddexp(total, torch.logsumexp(-reconstruction - kl, dim=0))
-                bounds.append(total - math.log(importance_samples))
-        return torch.cat(bounds)
+        reconstruction, kl = self.code_lengths(x, importance_samples, generator)
+        return torch.logsumexp(-reconstruction - kl, dim=0) - math.log(importance_samples)
 
     @torch.no_grad()
     def code_lengths(self, x: Tensor, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -75,8 +69,11 @@ class LatentVariableModel(nn.Module):
 
         Their negative sum is the log importance weight of z_k. No more than these numbers grows with B or `draws`.
         """
+        if draws < 1:
+            raise ValueError(f"draws = {draws}: must be at least 1")
+        batches = x.split(max(1, self.rows_at_once // draws))
         with kept_weights(self):
-            groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in self._groups(x, draws)]
+            groups = [torch.cat(list(self._portions(batch, draws, generator)), 1) for batch in batches]
         reconstruction, kl = torch.cat(groups, dim=2)
         return reconstruction, kl
 
@@ -89,12 +86,6 @@ class LatentVariableModel(nn.Module):
             z, kl = self.draw(tuple(start_over(part, count * len(x)) for part in parameters), generator)
             log_prob = self.decoder.log_prob(x, z, features)
             yield torch.stack([-log_prob, kl.sum(-1)]).view(2, count, len(x))
-
-    def _groups(self, x: Tensor, draws: int) -> tuple[Tensor, ...]:
-        """As many images as pass at once with `draws` samples each."""
-        if draws < 1:
-            raise ValueError(f"draws = {draws}: must be at least 1")
-        return x.split(max(1, self.rows_at_once // draws))
 
     @torch.no_grad()
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:

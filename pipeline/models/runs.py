@@ -58,7 +58,7 @@ def load_run(folder: str | Path) -> Run:
             weights[name] = _spread(weights[name], kept)
         model.load_state_dict(weights)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise OSError(f"{folder} is damaged, or of another version of the code ({reason}); train it again") from error
     return Run(model.eval().requires_grad_(False), config)
 
@@ -72,6 +72,8 @@ def _masks(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _spread(values: Tensor, kept: Tensor) -> Tensor:
     """`values` in the places that `kept` marks, zero elsewhere; RuntimeError if they are not as many."""
+    if values.shape != (kept.sum(),):
+        raise RuntimeError(f"{tuple(values.shape)} weights, and the mask keeps {kept.sum()}")
     weight = torch.zeros(kept.shape)
     weight[kept] = values.float()
     return weight

@@ -25,8 +25,11 @@ ROUNDING = 1e-3
 """Nats: per_image.csv has 5 decimals."""
 
 
-def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
-    """What config.json says otherwise than params.yaml and the prepared data; ParamError if there is no such model."""
+def config_faults(run: Run, params: Params, dataset: Dataset, seed: int) -> list[str]:
+    """What config.json says otherwise than params.yaml and the prepared data, and metrics.json of K.
+
+    ParamError if there is no such model.
+    """
     block, scales = params.model(run.model, dataset.kind), params.scales.get(run.config["scale"])
     if scales is None:
         return [f"scale is {run.config['scale']!r}, and params.yaml has only {', '.join(params.scales)}"]
@@ -37,6 +40,7 @@ def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
     wanted = {
         "dataset": dataset.name,
         "model": run.model,
+        "seed": seed,
         "data_sha256": dataset.sha256(),
         "batch_size": budget.batch_size,
         "validate_every": budget.validate_every,
@@ -44,8 +48,10 @@ def config_faults(run: Run, params: Params, dataset: Dataset) -> list[str]:
         "steps_planned": budget.planned_steps(block.stage, dataset.name, per_epoch),
         "model_config": dataclasses.asdict(block),
         "training": training,
+        "importance_samples": 0 if run.metrics["exact"] else budget.importance_samples,
     }
-    found = {key: run.config.get(key) for key in wanted}
+    told = run.config | {"importance_samples": run.metrics["importance_samples"]}
+    found = {key: told.get(key) for key in wanted}
     found["training"] = {key: value for key, value in (found["training"] or {}).items() if key not in OF_THE_MACHINE}
     return _differences(found, json.loads(json.dumps(wanted)))
 
@@ -67,7 +73,7 @@ def metrics_faults(run: Run, model_sha256: str, test_images: int) -> list[str]:
         faults.append("metrics.json is of other weights than model.safetensors; evaluate them (stages.evaluate)")
     if run.metrics["images"] != test_images:
         faults.append(f"evaluated on {run.metrics['images']:,} of {test_images:,} test images")
-    if any(abs(run.metrics[key] - run.per_image[name].mean()) > ROUNDING for key, name in MEANS.items()):
+    if not all(abs(run.metrics[key] - run.per_image[name].mean()) <= ROUNDING for key, name in MEANS.items()):
         faults.append("metrics.json and per_image.csv are of different evaluations")
     return faults
 

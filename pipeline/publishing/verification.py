@@ -98,7 +98,9 @@ def derived_faults(metrics: dict[str, Any], values: np.ndarray, image_shape: tup
     nll, code = bootstrap(values, metrics["seed"]), metrics["reconstruction_nats"] + metrics["kl_nats"]
     derived = {"nll_low": nll.low, "nll_high": nll.high, "kl_bits": nats_to_bits(metrics["kl_nats"]),
                "elbo": -(metrics["nll"] if metrics["exact"] else code),
-               "code_length_bits": nats_to_bits(code)}  # fmt: skip
+               "code_length_bits": nats_to_bits(code), "nll_se": nll.se}  # fmt: skip
+    if metrics["exact"]:
+        derived |= {"reconstruction_nats": metrics["nll"], "kl_nats": 0.0, "elbo_se": nll.se}
     if image_shape[0] == 3:
         derived |= per_dimension(metrics, image_shape)
     return [

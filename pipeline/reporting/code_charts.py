@@ -157,7 +157,7 @@ def bounds_curve(runs: Sequence[Run], path: Path) -> None:
 
 
 def joined(runs: Sequence[Training]) -> list[Training]:
-    """Those that the line joins: between them only the context differs."""
+    """Those that the line joins: they differ in the context alone, and in what layers it takes."""
     return [run for run in runs if run.model.startswith(CURVE)]
 
 

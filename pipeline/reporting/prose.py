@@ -75,10 +75,10 @@ SPECTRUM = (
 CONTEXT = (
     "The paper's argument as a curve: the more earlier pixels the decoder sees, the less it pays to send through z."
     " Hollow: Gaussian prior. The line, if there is one, joins the `context_…` models (KL annealing, no free bits, "
-    "untied decoder), between which only the context differs; the form of a marker is the objective. A context without "
-    "pixels is the factorized decoder. Optimisation is part of the picture: at a small budget KL annealing leaves a "
-    "code in place that a decoder with every earlier pixel could in time do without, and the plain ELBO may never "
-    "start to use one."
+    "untied decoder), which differ in the context and, by it, in the decoder's first layers; the form of a marker is "
+    "the objective. A context without pixels is the factorized decoder. Optimisation is part of the picture: at a "
+    "small budget KL annealing leaves a code in place that a decoder with every earlier pixel could in time do "
+    "without, and the plain ELBO may never start to use one."
 )
 KEPT = (
     "Correlation of a test image with its decompression, after the means over all images are taken out: 1 is a copy, 0 "

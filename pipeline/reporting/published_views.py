@@ -51,8 +51,8 @@ def with_contexts(trainings: Sequence[Published]) -> list[Published]:
 
 def compute_view(trainings: Sequence[Published]) -> View:
     """What it took, a row a model."""
-    header = ("model", "images/s", "epochs", "steps", "minutes", "device", "processor", "precision", "weights",
-              "stored as", "commit")  # fmt: skip
+    header = ("model", "images/s", "epochs", "steps", "minutes", "device", "processor", "precision",
+              "weights, masked too", "stored as", "commit")  # fmt: skip
     rows = []
     for training, record in zip(trainings, published_records(trainings), strict=True):
         cells = [

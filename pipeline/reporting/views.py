@@ -59,14 +59,15 @@ def paper_view(table: paper.Table, results: Sequence[Training]) -> View:
     """A table of the paper with ours beside it, published and of this run."""
     best = {row.label for row in table.rows if row.best}
     groups = {row.label: row.group for row in table.rows}
+    others = "Not in the paper's table" if any(groups.values()) else ""
     header: tuple[str, ...] = ("model", "paper", "ours", "95 % interval", "difference", "verdict", "from", "our run")
     if table.has_kl:
         header = (*header, "KL, paper", "KL, ours")
     rows: list[tuple[str, list[str]]] = []
     group = ""
     for record in table_records(table, results):
-        if groups.get(record["row"], "") not in ("", group):
-            group = groups[record["row"]]
+        if (new := groups.get(record["row"], others)) not in ("", group):
+            group = new
             rows.append(("group", [group] + [""] * (len(header) - 1)))
         kind = f"{record['kind']} best" if record["row"] in best else record["kind"]
         if record["ours"] is not None:

@@ -21,10 +21,18 @@ def initialized(block, shape, scale=1.0):
     return model
 
 
-@pytest.mark.parametrize("context", ["stack", "full", "2x1", "downsampled"])
-def test_pixelcnn_sums_to_one(context):
-    shape = (5, 2) if context == "downsampled" else (3, 3)  # a second row of blocks
-    model = initialized(PIXELCNN | {"context": context}, (1, *shape), scale=5)
+@pytest.mark.parametrize(
+    ("block", "shape"),
+    [
+        ({}, (3, 3)),
+        ({"kernel_size": 5}, (3, 3)),
+        ({"context": "full"}, (3, 3)),
+        ({"context": "2x1"}, (3, 3)),
+        ({"context": "downsampled"}, (5, 2)),  # a second row of blocks
+    ],
+)
+def test_pixelcnn_sums_to_one(block, shape):
+    model = initialized(PIXELCNN | block, (1, *shape), scale=5)
     probabilities = model.log_prob(all_binary_images(*shape)).double().exp()
     assert len(probabilities) == 2 ** (shape[0] * shape[1])
     assert probabilities.std() * len(probabilities) > 0.1  # far from uniform, or the test would say nothing

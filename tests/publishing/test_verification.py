@@ -111,16 +111,27 @@ def test_interval_and_bits_are_those_of_the_images():
     nll = bootstrap(HARD, 3)
     metrics = {"nll": nll.mean, "nll_low": nll.low, "nll_high": nll.high, "elbo": -90.0, "kl_nats": 10.0,
                "kl_bits": 10 / math.log(2), "reconstruction_nats": 80.0, "code_length_bits": 90 / math.log(2),
-               "exact": False, "seed": 3}  # fmt: skip
+               "nll_se": nll.se, "exact": False, "seed": 3}  # fmt: skip
     metrics |= per_dimension(metrics, (3, 4, 4))
     assert derived_faults(metrics, HARD, (3, 4, 4)) == []
     for key in ("nll_low", "nll_high", "kl_bits", "bits_per_dim", "bits_per_dim_low", "kl_bits_per_dim", "elbo",
-                "code_length_bits"):  # fmt: skip
+                "code_length_bits", "nll_se"):  # fmt: skip
         (fault, *_) = derived_faults(metrics | {key: metrics[key] + 0.01}, HARD, (3, 4, 4))
         assert fault.startswith(f"{key} ")
     del metrics["bits_per_dim_high"]
     (fault,) = derived_faults(metrics, HARD, (3, 4, 4))
     assert fault.startswith("bits_per_dim_high nan should be")
+
+
+def test_of_an_exact_model_all_is_its_nll():
+    nll = bootstrap(HARD, 3)
+    metrics = {"nll": nll.mean, "nll_low": nll.low, "nll_high": nll.high, "nll_se": nll.se, "elbo": -nll.mean,
+               "elbo_se": nll.se, "kl_nats": 0.0, "kl_bits": 0.0, "reconstruction_nats": nll.mean,
+               "code_length_bits": nll.mean / math.log(2), "exact": True, "seed": 3}  # fmt: skip
+    assert derived_faults(metrics, HARD, (1, 4, 4)) == []
+    moved = {"kl_nats": 20.0, "kl_bits": 20 / math.log(2), "reconstruction_nats": nll.mean - 20, "elbo_se": 9.0}
+    faults = derived_faults(metrics | moved, HARD, (1, 4, 4))
+    assert [fault.split()[0] for fault in faults] == ["reconstruction_nats", "kl_nats", "elbo_se"]
 
 
 def test_a_difference_within_the_tolerance_is_not_judged():

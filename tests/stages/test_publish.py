@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from tiny_project import binary_dataset
 from pipeline import load_run
 from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
+from pipeline.data.formats import DataError
 from pipeline.publishing import weights
 from pipeline.reporting.published import read_published
 from pipeline.reporting.runs import read_run
 from pipeline.reporting.sheets import samples_sheet, save_sheet
-from stages import file_sha256, publish, run_stage
+from stages import evaluate, file_sha256, publish, run_stage
 from stages.commits import code_sha256_at
 
 RUN, TARGET = Path("runs/mnist5k/vlae/seed0"), Path("published/mnist5k/vlae")
@@ -95,6 +98,13 @@ def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(reposito
     stored, trained = (weights._means(load_run(folder).model, images)["nll"] for folder in (target, RUN))
     assert config["stored_nll_change"] == pytest.approx(stored - trained)
     assert 0 < abs(config["stored_nll_change"]) < weights.MOST_MOVED
+
+
+def test_weights_that_float16_cannot_hold_stay_float32(repository, tmp_path):
+    run = load_run(RUN)
+    run.model.decoder.network.head.direction.mul_(1e7)  # the norm divides it out, in float32
+    config = weights.store(tmp_path, run.model, run.config, torch.from_numpy(binary_dataset().test).float())
+    assert config["stored_precision"] == "float32"
 
 
 @pytest.mark.parametrize("model", ["vlae", "pixelcnn"])
@@ -192,6 +202,12 @@ def test_a_run_on_other_data_is_refused(repository):
         publish_run(dataset=other)
 
 
+def test_a_run_is_not_evaluated_on_other_data(repository):
+    other = dataclasses.replace(binary_dataset(), test=1 - binary_dataset().test)
+    with pytest.raises(DataError, match="was trained on other data"):
+        evaluate.evaluate(load_params(), other, RUN, 0)
+
+
 def test_metrics_of_other_weights_are_refused(repository):
     other = Path("runs/mnist5k/pixelcnn/seed0/metrics.json").read_text()
     change_json(RUN / "metrics.json", model_sha256=json.loads(other)["model_sha256"])
@@ -207,9 +223,17 @@ def test_an_evaluation_of_a_part_of_the_test_set_is_refused(repository):
         publish_run()
 
 
+def test_an_evaluation_with_fewer_samples_and_a_run_of_another_seed_are_refused(repository):
+    change_params(lambda params: params["scales"]["smoke"]["binary"].update(importance_samples=71))
+    change_json(RUN / "config.json", seed=7)
+    with pytest.raises(ParamError, match="seed is 7, not 0; importance_samples is 70, not 71"):
+        publish_run()
+
+
 @pytest.mark.parametrize("key", ["nll", "kl_nats"])
-def test_images_of_another_evaluation_are_refused(repository, key):
-    change_json(RUN / "metrics.json", **{key: json.loads((RUN / "metrics.json").read_text())[key] - 0.01})
+@pytest.mark.parametrize("change", [-0.01, math.nan])
+def test_images_of_another_evaluation_are_refused(repository, key, change):
+    change_json(RUN / "metrics.json", **{key: json.loads((RUN / "metrics.json").read_text())[key] + change})
     with pytest.raises(ParamError, match="different evaluations"):
         publish_run()
 
