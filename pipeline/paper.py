@@ -134,7 +134,8 @@ OMNIGLOT = Table(
     ),
     footnotes={
         "omniglot_rebuilt": "omniglot_rebuilt is made from Lake's originals: 8,115 test images where the "
-        "paper's version has 8,070; which 45 were dropped there is unknown."
+        "paper's version has 8,070; which 45 were dropped there is unknown. " + DECODER_NOTE,
+        "omniglot": DECODER_NOTE,
     },
 )
 
@@ -153,6 +154,7 @@ CALTECH101 = Table(
         _own("Unconditional Decoder", 89.26, "pixelcnn", "pixelcnn_5x5"),
         _own("VLAE", 77.36, "vlae", "vlae_untied", "vlae_annealed", best=True),
     ),
+    footnotes={"caltech101": DECODER_NOTE},
 )
 
 CIFAR10 = Table(

@@ -57,6 +57,13 @@ def test_a_model_without_latent_is_exact():
     assert metrics["nll"] == pytest.approx(-metrics["elbo"])
 
 
+@pytest.mark.parametrize(("column", "key"), [("nll", "nll"), ("kl", "kl_nats"), ("reconstruction", "elbo")])
+def test_an_image_without_a_number_is_not_left_out_of_the_mean(column, key):
+    table = pd.DataFrame({"nll": [90.0, 91.0], "reconstruction": [80.0, 82.0], "kl": [11.0, 12.0]})
+    table.loc[1, column] = np.nan
+    assert np.isnan(summarize(table, 64, exact=False, seed=0)[key])
+
+
 def test_bounds_with_fewer_samples_are_means_over_disjoint_groups():
     code = torch.tensor([[1.0], [3.0], [2.0], [7.0], [9.0]])
     expected = -np.log((np.exp([-1.0, -2.0]) + np.exp([-3.0, -7.0])) / 2).mean()  # the fifth is left over
