@@ -108,6 +108,14 @@ PUBLISHED = (
     "dotted: training batches. A model trained on train+valid, as the paper's final ones are, has seen the validation "
     "images. One that was not evaluated is there for its curve alone."
 )
+FIT = (
+    "Below the results, why a row may miss the paper's: by how much −ELBO of the validation images still fell over the "
+    "last quarter of the steps, in which the rate goes to zero (under-fitted, if they were trained on), and by how "
+    "much test images cost more than training images. As one of the two sets may be harder, the next column takes out "
+    "what they cost more by the decoder alone, which has too few weights to overfit much: what is left is overfitting. "
+    "(± its standard error: the training images measured are few.) Where a smaller K gives a higher NLL, a larger one "
+    "than ours would give a lower one."
+)
 COMPUTE = (
     "Then what the codes carry and keep (as under Code, Kept or Windows), and what a training took: its minutes, "
     "validation included, and the training images a second that this makes. Where a note tells of shared "

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pipeline import paper
 from pipeline.reporting.differences import paired
-from pipeline.reporting.names import OBJECTIVES
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import Record
+from pipeline.reporting.verdicts import model_deviations
 from pipeline.units import nats_to_bits
 
+DECODER = "pixelcnn"
 PRIOR, POSTERIOR = "vlae", "vlae_iaf_posterior"
 """The same flow as AF prior and as IAF posterior, with the PixelCNN decoder."""
 
 
 def published_records(published: Sequence[Published]) -> list[Record]:
     """A record a training: nats per image; None for what was not measured."""
+    decoders = {training.dataset: training for training in published if training.model == DECODER and training.metrics}
     records = []
     for training in published:
         config, metrics = training.config, training.metrics
@@ -32,7 +36,10 @@ def published_records(published: Sequence[Published]) -> list[Record]:
                 "trained_on": config["training"]["images"],
                 "valid_elbo": last["valid_elbo"],
                 "valid_kl": last["valid_kl"],
+                **{f"late_{key}": _late_change(training, f"valid_{key}") for key in ("elbo", "kl")},
                 **{key: metrics.get(key) for key in ("nll", "nll_low", "nll_high", "kl_nats", "train_nll", "exact")},
+                "nll_k64": float(training.per_image["nll_k64"].mean()) if "nll_k64" in training.per_image else None,
+                **_overfitting(training, decoders.get(training.dataset)),
                 "K": metrics.get("importance_samples"),
                 "images": metrics.get("images"),
                 "images_per_second": config["steps"] * config["batch_size"] / seconds if seconds else None,
@@ -49,6 +56,28 @@ def published_records(published: Sequence[Published]) -> list[Record]:
     return records
 
 
+def _late_change(training: Published, column: str) -> float | None:
+    """By how much the learning curve rose over the last quarter of the steps; None if it has no point before that."""
+    steps, values = training.history["step"], training.history[column]
+    begin = 0.75 * steps[-1]
+    return float(values[-1] - np.interp(begin, steps, values)) if steps[0] <= begin else None
+
+
+def _overfitting(training: Published, decoder: Published | None) -> dict[str, float | None]:
+    """By how many nats test images cost more than training images, beyond what they do by the decoder alone.
+
+    The decoder alone has too few weights to overfit much: what it tells is how hard the two sets of images are. The
+    standard error takes the spread over training images to be that over test images.
+    """
+    count = training.metrics.get("train_images")
+    if decoder is None or decoder is training or decoder.metrics["train_images"] != count:
+        return {"overfitting": None, "overfitting_se": None}
+    gap, harder = (one.metrics["nll"] - one.metrics["train_nll"] for one in (training, decoder))
+    spread = (training.per_image["nll"] - decoder.per_image["nll"]).std(ddof=1)
+    error = spread * (1 / training.metrics["images"] + 1 / count) ** 0.5
+    return {"overfitting": gap - harder, "overfitting_se": float(error)}
+
+
 def deviations(training: Published) -> list[str]:
     """What is known to differ from the paper's way."""
     config, metrics, found = training.config, training.metrics, []
@@ -56,13 +85,7 @@ def deviations(training: Published) -> list[str]:
         found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
     if config["training"]["images"] == "train":
         found.append("not trained on validation images")
-    if training.block["posterior"] != "none" and training.block["decoder"] == "pixelcnn":
-        tied = training.block["tied"]
-        if tied != (training.dataset == paper.STATIC):
-            found.append(f"masked convolutions {'tied' if tied else 'untied'}")
-    objective = training.block["objective"]
-    if training.block["posterior"] != "none" and "free_bits" not in objective:
-        found.append(f"{OBJECTIVES[objective]} instead of free bits")
+    found += model_deviations(training)
     samples = {name: table.importance_samples for table in paper.TABLES for name in table.datasets}
     most = samples.get(training.dataset, 0)
     if metrics and not metrics["exact"] and metrics["importance_samples"] < most:

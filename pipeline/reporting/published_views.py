@@ -30,6 +30,23 @@ def results_view(trainings: Sequence[Published]) -> View:
     return View("", header, rows, "tables/published.csv", [one.remark for one in trainings if one.note])
 
 
+def fit_view(trainings: Sequence[Published]) -> View:
+    """Whether a training was too short, or fits its images too closely, a row a model."""
+    unit = "bits/dim" if trainings[0].color else "nats"
+    header = ("model", f"−ELBO fell in the last quarter of the steps, {unit}", "KL rose, nats",
+              f"test − training NLL, {unit}", "beyond the decoder's alone, nats",
+              "NLL with K = 64 − NLL, nats")  # fmt: skip
+    rows = []
+    for training, record in zip(trainings, published_records(trainings), strict=True):
+        evaluated = record["nll"] is not None
+        changes = (record["late_elbo"], record["nll"] - record["train_nll"] if evaluated else None)
+        late, gap = ("" if nats is None else _likelihood(nats, training).replace("-", "−") for nats in changes)
+        beyond = " ± ".join(number(record[key]) for key in ("overfitting", "overfitting_se") if record[key] is not None)
+        samples = None if record["nll_k64"] is None else record["nll_k64"] - record["nll"]
+        rows.append(("", [training.name, late, number(record["late_kl"]), gap, beyond, number(samples)]))
+    return View("", header, rows)
+
+
 def code_view(trainings: Sequence[Published]) -> View:
     """What the codes carry and keep, of the models that were evaluated; no rows if none has a code."""
     coded = with_code(trainings)

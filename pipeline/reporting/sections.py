@@ -10,7 +10,7 @@ from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
 from pipeline.reporting.color import bits_caption, color_view, in_figure_4
 from pipeline.reporting.published import Published
-from pipeline.reporting.published_views import code_view, compute_view, results_view, text_view, with_contexts
+from pipeline.reporting.published_views import code_view, compute_view, fit_view, results_view, text_view, with_contexts
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import shown_tables
 from pipeline.reporting.views import (
@@ -98,7 +98,8 @@ def sections(
                 _each(binary, [("learning-curves", "")])),
         Section("color-curves", "Learning curves, colour", "Learning curves, colour", [prose.COLOR_CURVES],
                 _each(color, [("learning-curves", "")])),
-        Section("published", "Published results", "Published", [prose.PUBLISHED, prose.COMPUTE], _published(published)),
+        Section("published", "Published results", "Published",
+                [prose.PUBLISHED, prose.FIT, prose.COMPUTE], _published(published)),
         Section("data", "Data", "Data", [prose.SHEET], [_data_part(dataset) for dataset in datasets]),
     ]  # fmt: skip
     return [section for section in found if section.parts]
@@ -181,9 +182,10 @@ def _walks(groups: dict[str, list[Run]]) -> list[Part]:
 
 
 def _published(published: dict[str, list[Published]]) -> list[Part]:
+    views = (results_view, fit_view, code_view, compute_view)
     parts = [
         Part(name, [Picture(f"published-{name}-learning-curves.png", "", wide=True)],
-             [view for view in (results_view(trainings), code_view(trainings), compute_view(trainings)) if view.rows])
+             [shown for view in views if (shown := view(trainings)).rows])
         for name, trainings in published.items()
     ]  # fmt: skip
     text = text_view(published.get(paper.STATIC, []))

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline import paper
 from pipeline.reporting.published import Published
 from pipeline.reporting.runs import Run, Training
-from pipeline.reporting.verdicts import compare
+from pipeline.reporting.verdicts import compare, model_deviations
 from pipeline.units import nats_to_bits
 
 Record = dict[str, Any]
@@ -130,7 +130,7 @@ def _record(table: paper.Table, row: paper.Row | None, run: Training | None) -> 
         f"paper_{unit}": row.value if row else None,
         "paper_bound": "<" if row and row.bound else "",
         **dict.fromkeys(("ours", "ci_low", "ci_high", "difference", "verdict", "source", "dataset", "model")),
-        **dict.fromkeys(("K", "images", "seed", "steps", "epochs")),
+        **dict.fromkeys(("K", "images", "seed", "steps", "epochs", "deviations")),
     }
     if table.has_kl:
         record |= {
@@ -142,6 +142,7 @@ def _record(table: paper.Table, row: paper.Row | None, run: Training | None) -> 
 
 def _measured(table: paper.Table, row: paper.Row | None, run: Training) -> Record:
     comparison = compare(run, row, table)
+    beside_own = row is not None and row.own and run.dataset in table.datasets
     return {
         "ours": comparison.ours,
         "ci_low": comparison.low,
@@ -156,6 +157,7 @@ def _measured(table: paper.Table, row: paper.Row | None, run: Training) -> Recor
         "seed": run.metrics["seed"],
         "steps": run.config["steps"],
         "epochs": run.config["epochs"],
+        "deviations": "; ".join(model_deviations(run)) if beside_own else None,
     }
 
 

@@ -1,10 +1,11 @@
-"""From numbers to words: how a run compares with a row of the paper."""
+"""From numbers to words: how a run compares with a row of the paper, and its model with the paper's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pipeline import paper
+from pipeline.reporting.names import OBJECTIVES
 from pipeline.reporting.runs import Training
 from pipeline.units import bits_per_dim
 
@@ -45,3 +46,17 @@ def verdict_of(low: float, high: float) -> str:
     if low <= 0 <= high:
         return "reproduced within the interval"
     return f"worse by {low:.2f} to {high:.2f}" if low > 0 else f"better by {-high:.2f} to {-low:.2f}"
+
+
+def model_deviations(training: Training) -> list[str]:
+    """What is known to differ from the paper's model for the same data set."""
+    block, found = training.block, []
+    if block["decoder"] == "pixelcnn" and block["kernel_size"] != 3:
+        found.append("masks of {0}×{0} instead of 3×3".format(block["kernel_size"]))
+    if block["posterior"] == "none":
+        return found
+    if block["decoder"] == "pixelcnn" and block["tied"] != (training.dataset == paper.STATIC):
+        found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
+    if "free_bits" not in block["objective"]:
+        found.append(f"{OBJECTIVES[block['objective']]} instead of free bits")
+    return found

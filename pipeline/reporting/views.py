@@ -199,6 +199,7 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
     else:
         difference = record["difference"]
         exact = f"K = {record['K']}" if record["K"] else "exact"
+        deviations = f"; {record['deviations']}" if record["deviations"] else ""
         cells += [
             f"{record['ours']:.2f}",
             f"{record['ci_low']:.2f} to {record['ci_high']:.2f}",
@@ -206,7 +207,7 @@ def _paper_cells(record: Record, table: paper.Table) -> list[str]:
             record["verdict"],
             record["source"],
             f"{record['model']} on {record['dataset']}, {record['images']:,} images, {exact}, seed {record['seed']}, "
-            f"{record['steps']:,} steps ({record['epochs']:.1f} epochs)",
+            f"{record['steps']:,} steps ({record['epochs']:.1f} epochs){deviations}",
         ]
     if table.has_kl:
         cells += ["" if record[key] is None else f"{record[key]:.2f}" for key in ("paper_kl_nats", "kl_nats")]

@@ -73,6 +73,15 @@ def test_quoted_baselines_are_marked_and_our_runs_too(new_run):
     assert (kinds["DRAW"], kinds["AF VAE"], kinds["VLAE"]) == ("quoted", "own", "own best run")
 
 
+def test_rows_end_with_how_the_model_deviates_where_the_data_are_the_papers(new_run):
+    models = ("vlae", "vlae_untied", "vlae_annealed")
+    runs = [new_run(), *(new_run(model, "mnist_dynamic") for model in models)]
+    told = [cells[7] for _, cells in paper_view(paper.DYNAMIC_MNIST, runs).rows if cells[0] == "VLAE"]
+    assert [line.partition("epochs)")[2] for line in told] == [
+        "", "; masked convolutions tied", "", "; KL annealing instead of free bits",
+    ]  # fmt: skip
+
+
 def test_code_length_is_the_sum_of_its_parts(new_run):
     runs = [new_run(model) for model in ("vlae", "pixelcnn")]
     for record in code_length_records(runs):
