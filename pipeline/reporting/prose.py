@@ -110,9 +110,10 @@ PUBLISHED = (
 )
 FIT = (
     "Below the results, why a row may miss the paper's: by how much −ELBO of the validation images still fell over the "
-    "last quarter of the steps, in which the rate goes to zero (under-fitted, if they were trained on), and by how "
+    "last quarter of the steps (in part because the rate goes to zero there) and KL still rose, and by how "
     "much test images cost more than training images. As one of the two sets may be harder, the next column takes out "
-    "what they cost more by the decoder alone, which has too few weights to overfit much: what is left is overfitting. "
+    "what they cost more by the Unconditional Decoder, which has few weights to overfit with: what is left is mostly "
+    "overfitting. "
     "(± its standard error: the training images measured are few.) Where a smaller K gives a higher NLL, a larger one "
     "than ours would give a lower one."
 )

@@ -66,16 +66,23 @@ def _late_change(training: Published, column: str) -> float | None:
 def _overfitting(training: Published, decoder: Published | None) -> dict[str, float | None]:
     """By how many nats test images cost more than training images, beyond what they do by the decoder alone.
 
-    The decoder alone has too few weights to overfit much: what it tells is how hard the two sets of images are. The
-    standard error takes the spread over training images to be that over test images.
+    The decoder alone has few weights to overfit with: what it tells is mostly how hard the two sets of images are. The
+    standard error takes the spread over training images to be that over test images. None unless both were measured on
+    the same images.
     """
     count = training.metrics.get("train_images")
-    if decoder is None or decoder is training or decoder.metrics["train_images"] != count:
+    if decoder is None or decoder is training or not count or _images(decoder) != _images(training):
         return {"overfitting": None, "overfitting_se": None}
     gap, harder = (one.metrics["nll"] - one.metrics["train_nll"] for one in (training, decoder))
     spread = (training.per_image["nll"] - decoder.per_image["nll"]).std(ddof=1)
     error = spread * (1 / training.metrics["images"] + 1 / count) ** 0.5
     return {"overfitting": gap - harder, "overfitting_se": float(error)}
+
+
+def _images(training: Published) -> tuple[object, ...]:
+    """What decides which test and training images a training was measured on."""
+    counts = (training.metrics["images"], training.metrics["train_images"])
+    return (training.config["data_sha256"], training.config["seed"], *counts)
 
 
 def deviations(training: Published) -> list[str]:

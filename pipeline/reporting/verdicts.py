@@ -49,9 +49,9 @@ def verdict_of(low: float, high: float) -> str:
 
 
 def model_deviations(training: Training) -> list[str]:
-    """What is known to differ from the paper's model for the same data set."""
+    """What differs in tying, masks and objective from the paper's model for the same data set."""
     block, found = training.block, []
-    if block["decoder"] == "pixelcnn" and block["kernel_size"] != 3:
+    if block["decoder"] == "pixelcnn" and block["context"] in ("stack", "full") and block["kernel_size"] != 3:
         found.append("masks of {0}×{0} instead of 3×3".format(block["kernel_size"]))
     if block["posterior"] == "none":
         return found

@@ -145,8 +145,8 @@ def test_compute_is_images_a_second_of_the_whole_training(new_published):
 
 
 def test_under_and_overfitting_are_told_from_the_curve_and_from_the_decoder_alone(new_published):
-    decoder = new_published("pixelcnn", train_nll=96.0, nll=97.5)
-    vlae = new_published("vlae", train_nll=80.0, nll=83.0)
+    decoder = new_published("pixelcnn", train_nll=96.0, nll=97.5, train_images=25)
+    vlae = new_published("vlae", train_nll=80.0, nll=83.0, train_images=25)
     curve = {"step": [0, 400, 800, 1200], "valid_elbo": [-99.0, -90.0, -88.0, -87.0], "valid_kl": [0.0, 9.0, 9.0, 8.5]}
     nll = vlae.per_image["nll"] - vlae.per_image["nll"].mean() + 83 + np.arange(100) / 50
     per_image = {"nll": nll, "nll_k64": nll + 0.25 - nll.mean() + 83}
@@ -155,7 +155,7 @@ def test_under_and_overfitting_are_told_from_the_curve_and_from_the_decoder_alon
     record = published_records([vlae, decoder])[0]
     assert (record["late_elbo"], record["late_kl"]) == pytest.approx((0.75, -0.375))
     assert record["overfitting"] == pytest.approx(1.5)
-    error = np.std(np.arange(100) / 50, ddof=1) * (1 / 100 + 1 / vlae.metrics["train_images"]) ** 0.5
+    error = np.std(np.arange(100) / 50, ddof=1) * (1 / 100 + 1 / 25) ** 0.5
     assert record["overfitting_se"] == pytest.approx(error)
     cells = {cells[0]: cells[1:] for _, cells in fit_view([vlae, decoder]).rows}
     assert cells["VLAE"] == ["0.75", "−0.38", "3.00", f"1.50 ± {error:.2f}", "0.25"]
@@ -164,8 +164,13 @@ def test_under_and_overfitting_are_told_from_the_curve_and_from_the_decoder_alon
 
 def test_no_overfitting_is_told_without_the_decoder_alone_on_the_same_images(new_published):
     vlae, curve = new_published(), new_published("vae", evaluated=False)
-    for decoder in (new_published("pixelcnn", train_images=50), new_published("pixelcnn", "omniglot")):
-        assert published_records([vlae, decoder])[0]["overfitting"] is None
+    decoder = new_published("pixelcnn")
+    others = [dataclasses.replace(decoder, config=decoder.config | changed) for changed in (
+        {"data_sha256": "ef" * 32}, {"seed": 1})]  # fmt: skip
+    few = dataclasses.replace(decoder, metrics=decoder.metrics | {"train_images": 50})
+    assert published_records([vlae, decoder])[0]["overfitting"] is not None
+    for other in (*others, few, dataclasses.replace(decoder, dataset="omniglot")):
+        assert published_records([vlae, other])[0]["overfitting"] is None
     assert published_records([curve])[0]["overfitting"] is None
     assert fit_view([curve]).rows[0][1][3:] == ["", "", ""]
     short = dataclasses.replace(vlae, history={name: values[-1:] for name, values in vlae.history.items()})
