@@ -192,6 +192,8 @@ def test_published_results_have_a_section(report):
     for dataset in ("omniglot", "mnist_static"):
         assert section.count(f"(figures/published-{dataset}-learning-curves.png)") == 1
     assert section.count("| not evaluated |") == 1
+    assert section.count("| −ELBO fell in the last quarter of the steps, nats |") == 2
+    assert prose.FIT in section
     assert "| KL of VLAE | 13.3 nats = 19.2 bits | 11.60 nats = 16.74 bits |" in section
     assert "VLAE on mnist_static: About vlae." in section
 
