@@ -109,13 +109,11 @@ PUBLISHED = (
     "images. One that was not evaluated is there for its curve alone."
 )
 FIT = (
-    "Below the results, why a row may miss the paper's: by how much −ELBO of the validation images still fell over the "
-    "last quarter of the steps (in part because the rate goes to zero there) and KL still rose, and by how "
-    "much test images cost more than training images. As one of the two sets may be harder, the next column takes out "
-    "what they cost more by the Unconditional Decoder, which has few weights to overfit with: what is left is mostly "
-    "overfitting. "
-    "(± its standard error: the training images measured are few.) Where a smaller K gives a higher NLL, a larger one "
-    "than ours would give a lower one."
+    "The second table is about why a row may miss the paper's: how far −ELBO of validation images still fell and KL "
+    "rose over the last quarter of the steps (in part because the rate goes to zero there); how much more test images "
+    "cost than training images; and that minus the same of the Unconditional Decoder (± standard error), which has few "
+    "weights to overfit with, so that what is left is mostly overfitting, and not harder images. Last, what fewer "
+    "samples cost: where it is much, more samples than ours would lower the NLL further."
 )
 COMPUTE = (
     "Then what the codes carry and keep (as under Code, Kept or Windows), and what a training took: its minutes, "

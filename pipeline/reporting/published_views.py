@@ -34,13 +34,13 @@ def fit_view(trainings: Sequence[Published]) -> View:
     """Whether a training was too short, or fits its images too closely, a row a model."""
     unit = "bits/dim" if trainings[0].color else "nats"
     header = ("model", f"−ELBO fell in the last quarter of the steps, {unit}", "KL rose, nats",
-              f"test − training NLL, {unit}", "beyond the decoder's alone, nats",
+              f"test − training NLL, {unit}", "beyond that of the Unconditional Decoder, nats",
               "NLL with K = 64 − NLL, nats")  # fmt: skip
     rows = []
     for training, record in zip(trainings, published_records(trainings), strict=True):
         evaluated = record["nll"] is not None
         changes = (record["late_elbo"], record["nll"] - record["train_nll"] if evaluated else None)
-        late, gap = ("" if nats is None else _likelihood(nats, training).replace("-", "−") for nats in changes)
+        late, gap = (_likelihood(nats, training) for nats in changes)
         beyond = " ± ".join(number(record[key]) for key in ("overfitting", "overfitting_se") if record[key] is not None)
         samples = None if record["nll_k64"] is None else record["nll_k64"] - record["nll"]
         rows.append(("", [training.name, late, number(record["late_kl"]), gap, beyond, number(samples)]))
@@ -103,9 +103,11 @@ def text_view(published: Sequence[Published]) -> View:
     return View("", header, rows, "tables/text_figures.csv")
 
 
-def _likelihood(nats: float, training: Published) -> str:
-    """In the unit of its table."""
-    return f"{in_unit(nats, training, 'bits/dim'):.3f}" if training.color else f"{nats:.2f}"
+def _likelihood(nats: float | None, training: Published) -> str:
+    """In the unit of its table; empty for None."""
+    if nats is None or not training.color:
+        return number(nats)
+    return number(in_unit(nats, training, "bits/dim"), ".3f")
 
 
 def _test_cells(record: Record, training: Published) -> list[str]:
