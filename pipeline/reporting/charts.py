@@ -48,7 +48,7 @@ def learning_curves(runs: Sequence[Training], path: Path, against: str = "step")
     cut above the last values: the first steps would hide the rest.
     """
     with mpl.rc_context(rc=STYLE):
-        figure = Figure(figsize=(9, 3.7), layout="constrained")
+        figure = Figure(figsize=(10.5, 3.9), layout="constrained")
         bound, kl = figure.subplots(1, 2)
         for run, colour in zip(runs, colours(runs), strict=True):
             at, history = run.history[against], run.history
@@ -56,9 +56,10 @@ def learning_curves(runs: Sequence[Training], path: Path, against: str = "step")
                 bound.plot(at, code_length(run, history[f"{split}_elbo"]), color=colour, **style)
                 kl.plot(at, history[f"{split}_kl"], color=colour, **style)
         last = [code_length(run, run.history["valid_elbo"])[-1] for run in runs]
-        margin = 0.5 * min(last)
-        bound.set_ylim(min(last) - 0.2 * margin, max(last) + margin)
-        kl.set_ylim(bottom=-0.02 * kl.get_ylim()[1])
+        spread = max(last) - min(last) + 0.05 * min(last)
+        bound.set_ylim(min(last) - 0.1 * spread, max(last) + 0.8 * spread)
+        longest = max(run.history["valid_kl"][-1] for run in runs)
+        kl.set_ylim(-0.04 * longest, 2 * longest if longest else 1)
         bound.set_title("−ELBO")
         kl.set_title("KL(q(z|x) ‖ p(z))")
         for axes in (bound, kl):
@@ -67,7 +68,7 @@ def learning_curves(runs: Sequence[Training], path: Path, against: str = "step")
             axes.set_ylabel("nats per image")
         if any(run.color for run in runs):
             bound.set_ylabel("bits per dimension")
-        bound.legend(loc="upper right")
+        figure.legend(*bound.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
         save(figure, path)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +17,7 @@ from pipeline.reporting.charts import PALETTE, STYLE, colours, save
 from pipeline.reporting.runs import Run, Training
 
 MARKERS = {"annealing": "o", "elbo": "s", "free_bits": "^", "soft_free_bits": "D"}
+CODEC_COLOUR = "#6b7280"
 CURVE = "context_"
 """How blocks of params.yaml are called that differ in the context alone: a line joins them."""
 
@@ -112,14 +115,12 @@ def rate_distortion(runs: Sequence[Run], codecs: pd.DataFrame, path: Path) -> No
         figure = Figure(figsize=(10.5, 4.2), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, key in zip(panels, ("pixel_error", "coarse_rmse"), strict=True):
-            for (name, rows), colour in zip(codecs.groupby("codec", sort=False), _greys(codecs), strict=False):
+            for (name, rows), marker in zip(codecs.groupby("codec", sort=False), cycle("osv^Dx+1P"), strict=False):
+                drawn: Any = {"color": CODEC_COLOUR, "marker": marker, "markersize": 4, "linewidth": 1}
                 rows = rows.sort_values("bits")
-                marker = "." if len(rows) > 1 else "x"
-                axes.plot(rows["bits"], rows[key], color=colour, marker=marker, linewidth=1.1, label=name)
+                axes.plot(rows["bits"], rows[key], label=name, **drawn)
                 payload = rows.sort_values("payload_bits")
-                axes.plot(
-                    payload["payload_bits"], payload[key], color=colour, marker=marker, linewidth=1, linestyle="--"
-                )
+                axes.plot(payload["payload_bits"], payload[key], linestyle="--", **drawn)
             for run, colour in zip(runs, colours(runs), strict=True):
                 if run.metrics["exact"]:
                     continue
@@ -173,8 +174,3 @@ def _context_series(
         axes.errorbar([run.context_pixels or 0], [value], yerr=ends, color=colour, markerfacecolor=face,
                       marker=MARKERS[run.block["objective"]], markersize=5, linestyle="", capsize=2,
                       elinewidth=1)  # fmt: skip
-
-
-def _greys(codecs: pd.DataFrame) -> list[str]:
-    count = codecs["codec"].nunique()
-    return [mpl.colors.to_hex((0.25 + 0.55 * i / max(count - 1, 1),) * 3) for i in range(count)]

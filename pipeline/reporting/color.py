@@ -72,11 +72,11 @@ def color_view(runs: Sequence[Training], file: str = "tables/color.csv") -> View
     return View("", header, rows, file)
 
 
-def in_figure_4(run: Run) -> bool:
+def in_figure_4(run: Training) -> bool:
     """Whether it is one of the two windows that the paper shows samples of; those of the others are under figures/."""
     block = run.block
     window = block["context"] if block["decoder"] == "pixelcnnpp" and not block["grayscale"] else None
-    return not run.metrics["exact"] and window in ("4x2", "7x4")
+    return block["posterior"] != "none" and window in ("4x2", "7x4")
 
 
 def bits_caption(run: Run) -> str:

@@ -41,6 +41,7 @@ PAIRS = (
     Pair("PixelCNN decoder − factorized decoder, AF prior", "vlae", "af_vae", "mnist_static"),
     Pair("PixelCNN decoder and AF prior − factorized decoder and Gaussian prior", "vlae", "vae"),
     Pair("untied − tied masked convolutions", "vlae_untied", "vlae"),
+    Pair("KL annealing − free bits, factorized decoder", "af_vae_annealed", "af_vae"),
     Pair("KL annealing, z in full from the start − free bits; untied", "vlae_annealed", "vlae_untied"),
     Pair("Gaussian prior, factorized − Unconditional Decoder", "vae", "pixelcnn"),
     Pair("masks of 5×5 − of 3×3, Unconditional Decoder", "pixelcnn_5x5", "pixelcnn"),

@@ -7,6 +7,7 @@ from typing import Any
 NAMES = {
     "vae": "VAE",
     "af_vae": "AF VAE",
+    "af_vae_annealed": "AF VAE, annealed",
     "iaf_vae": "IAF VAE",
     "pixelcnn": "Unconditional Decoder",
     "pixelcnn_5x5": "Unconditional Decoder, 5×5 masks",

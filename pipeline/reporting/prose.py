@@ -18,8 +18,8 @@ PAPER_SAYS = (
     "small window of earlier pixels only. What the window can predict (stroke edges, texture) is cheaper "
     "to model there; what it cannot see (which digit, where, how slanted) has to go through z. The code "
     "becomes lossy by design: it keeps global structure and drops local detail. A prior made by an "
-    "autoregressive flow (AF) makes the code cheaper; it costs as much in training as a posterior made by "
-    "the inverse flow (IAF), with a deeper generator.",
+    "autoregressive flow (AF) fits the codes better, so that −ELBO falls (the code itself may grow); it costs as much "
+    "in training as a posterior made by the inverse flow (IAF), with a deeper generator.",
 )
 SMOKE = (
     "This is a smoke run: a handful of optimiser steps on a handful of images. It shows that the pipeline "
@@ -41,20 +41,21 @@ CODE_LENGTH = (
     f"bits for VLAE, and {paper.KL_VAE.bits} bits = {paper.KL_VAE.nats:.1f} nats for the same VAE with a "
     "factorized decoder."
 )
-CURVES = "Solid: validation images. Dotted: training batches. The left scale is cut at the top."
+CURVES = "Solid: validation images. Dotted: training batches. Both scales are cut at the top."
 CLAIMS = (
-    "Verdicts are about the models, data and training at hand: first what is published, where claims whose "
-    "models are not published are left out, then this run. A claim about NLL or KL is judged by differences"
-    " over the same test images: it holds, or does not, where their 95 % interval lies on one side, and is "
-    "undecided where the interval holds zero. One about NLL is not judged where the better model had over a tenth "
-    "more steps, or the validation images as well. One about what is kept is judged by the two intervals, which must "
-    "not overlap. Training seeds are not in any interval, and with the same K the NLL of a factorized VAE is "
-    "overstated more than a VLAE's."
+    "Verdicts are about the models, data and training at hand: first what is published, then this run. A claim about "
+    "NLL or KL is judged by differences over the same test images: it holds, or does not, where their 95 % interval "
+    "lies on one side, and is undecided where the interval holds zero. One about NLL is not judged where the better "
+    "model had over a tenth more steps, or the validation images as well. One about what is kept is judged by the two"
+    " intervals, which must not overlap. Training seeds are not in any interval, and with the same K the NLL of a "
+    "factorized VAE is overstated more than a VLAE's."
 )
 TABLES = (
-    "Every row of the paper. Its own models and ours stand out (bold in the Markdown, italic on the page); the "
-    "others are baselines that it quotes. Blue on the page: with a figure of ours, published (a longer training on the "
-    "paper's data, kept under published/) or from this run."
+    "Every row of the paper. Its own models and ours stand out (bold in the Markdown, italic on the page); the others"
+    " are baselines that it quotes. Blue on the page: with a figure of ours, published (a longer training on the "
+    "paper's data, kept under published/) or from this run. The interval is over our test images, and the verdict "
+    "only says where the paper's number lies beside it; that has no interval of its own, and on the same images two "
+    "models can surely differ by less. How our model deviates stands at the end of its row."
 )
 DIFFERENCES = (
     "NLL of one model minus that of another that differs in what is named, over the same images, which takes out what "

@@ -18,17 +18,20 @@ TRAINING_KEYS = (
     "batch_size", "training", "steps_planned", "device", "train_minutes", "processor", "stored_precision", "commit"
 )  # fmt: skip
 
+PICTURES = {"reconstructions": "test images and their decompressions", "samples": "64 samples"}
+"""What a published model drew, by the name of the file."""
+
 
 @dataclass(frozen=True)
 class Published(Training):
     """A published training.
 
-    `note` says in the publisher's words what was done otherwise than in the paper, or tried. `samples` is a PNG of 64
-    samples, if they were drawn.
+    `note` says in the publisher's words what was done otherwise than in the paper, or tried. `pictures` are PNGs, those
+    of PICTURES that were drawn.
     """
 
     note: str
-    samples: bytes | None
+    pictures: dict[str, bytes]
 
     @property
     def remark(self) -> str:
@@ -43,7 +46,7 @@ def collect_published(root: Path) -> list[Published]:
 
 def read_published(folder: Path) -> Published:
     """One of them; RunError names what is missing or damaged. Without metrics.json it was not evaluated."""
-    evaluated, note, samples = (folder / "metrics.json").exists(), folder / "notes.md", folder / "samples.png"
+    evaluated, note = (folder / "metrics.json").exists(), folder / "notes.md"
     metrics = read_file(folder, "metrics.json", METRIC_KEYS) if evaluated else {}
     columns = ("nll",) if metrics.get("exact") else ("nll", "kl")
     return Published(
@@ -54,5 +57,5 @@ def read_published(folder: Path) -> Published:
         metrics=metrics,
         per_image=read_per_image(folder, metrics, columns) if evaluated else {},
         note=" ".join(note.read_text(encoding="utf-8").split()) if note.exists() else "",
-        samples=samples.read_bytes() if samples.exists() else None,
+        pictures={name: file.read_bytes() for name in PICTURES if (file := folder / f"{name}.png").exists()},
     )

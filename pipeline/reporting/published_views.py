@@ -61,9 +61,9 @@ def with_code(trainings: Sequence[Published]) -> list[Published]:
 
 
 def with_contexts(trainings: Sequence[Published]) -> list[Published]:
-    """Those on the curve over contexts, of binary images, if there is more than one context; else none."""
+    """Those on the curve over contexts, of binary images, if there are more than two contexts; else none."""
     shown = [training for training in with_code(trainings) if not training.color and training.on_context_curve]
-    return shown if len({training.context_pixels for training in shown}) > 1 else []
+    return shown if len({training.context_pixels for training in shown}) > 2 else []
 
 
 def compute_view(trainings: Sequence[Published]) -> View:

@@ -122,8 +122,8 @@ def draw_panels(runs: Sequence[Run], published: Sequence[Published], datasets: S
             for name, ends in (("interpolations", True), ("traversals", False)):
                 sheets.save_sheet(sheets.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
     for training in published:
-        if training.samples is not None:
-            (folder / f"published-{training.dataset}-{training.model}-samples.png").write_bytes(training.samples)
+        for name, picture in training.pictures.items():
+            (folder / f"published-{training.dataset}-{training.model}-{name}.png").write_bytes(picture)
     for dataset in datasets:
         chosen = np.linspace(0, len(dataset.train) - 1, min(64, len(dataset.train))).astype(int)
         sheets.save_sheet(sheets.data_sheet(dataset.train[chosen]), folder / f"data-{dataset.name}.png")

@@ -9,7 +9,7 @@ from pipeline import paper
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import prose
 from pipeline.reporting.color import bits_caption, color_view, in_figure_4
-from pipeline.reporting.published import Published
+from pipeline.reporting.published import PICTURES, Published
 from pipeline.reporting.published_views import code_view, compute_view, fit_view, results_view, text_view, with_contexts
 from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import shown_tables
@@ -21,8 +21,8 @@ from pipeline.reporting.views import (
     differences_view,
     information_view,
     paper_view,
-    published_claims_view,
     seeds_view,
+    verdicts_view,
 )
 
 WALKED = "vlae"
@@ -72,13 +72,13 @@ def sections(
     tables = [paper_view(table, results) for table in shown_tables(results)]
     found = [
         Section("claims", "Does it hold here?", "Claims", [prose.CLAIMS],
-                [*_published_claims(published), *_each(groups, [], claims_view)]),
+                [*_verdicts(groups, published), *_published_claims(published), *_each(groups, [], claims_view)]),
         Section("tables", "The paper's tables", "Tables", [prose.TABLES],
                 [Part(view.title, [], [view]) for view in tables]),
         Section("figures", "Figures 1 and 2", "Figures", [prose.RECONSTRUCTIONS, prose.SAMPLES],
-                [*_published_samples(published, color=False), *_figures(binary)]),
+                [*_published_pictures(published, color=False), *_figures(binary)]),
         Section("color-figures", "Figures 3 and 4", "Figures 3, 4", [prose.COLOR_FIGURES],
-                [*_published_samples(published, color=True), *_color_figures(color)]),
+                [*_published_pictures(published, color=True), *_color_figures(color)]),
         Section("windows", "What each window leaves to z", "Windows", [prose.COLOR_KEPT],
                 _each(color, [("kept", "")], color_view)),
         Section("differences", "One change at a time", "Differences", [prose.DIFFERENCES],
@@ -118,8 +118,14 @@ def _each(
     return parts
 
 
+def _verdicts(groups: dict[str, list[Run]], published: dict[str, list[Published]]) -> list[Part]:
+    here = {f"{name} (this run)": runs for name, runs in groups.items()}
+    view = verdicts_view({**published, **here})
+    return [Part("At a glance", [], [view])] if view.rows else []
+
+
 def _published_claims(published: dict[str, list[Published]]) -> list[Part]:
-    views = {name: published_claims_view(trainings) for name, trainings in published.items()}
+    views = {name: claims_view(trainings) for name, trainings in published.items()}
     return [Part(_published_heading(name), [], [view]) for name, view in views.items() if view.rows]
 
 
@@ -132,13 +138,14 @@ def _published_heading(dataset: str) -> str:
     return f"{dataset}, published results"
 
 
-def _published_samples(published: dict[str, list[Published]], color: bool) -> list[Part]:
-    """A part for each data set, its models side by side."""
+def _published_pictures(published: dict[str, list[Published]], color: bool) -> list[Part]:
+    """A part for each data set: models with two pictures first, so that these stand side by side."""
     pictures = {
         name: [
-            Picture(f"published-{name}-{training.model}-samples.png", f"{training.name}: 64 samples")
-            for training in trainings
-            if training.samples is not None and training.color == color
+            Picture(f"published-{name}-{training.model}-{kind}.png", f"{training.name}: {PICTURES[kind]}")
+            for training in sorted(trainings, key=lambda training: len(training.pictures), reverse=True)
+            for kind in training.pictures
+            if training.color == color and (kind != "samples" or not color or in_figure_4(training))
         ]
         for name, trainings in published.items()
     }

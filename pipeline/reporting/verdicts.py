@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline import paper
+from pipeline.config import ColorModelConfig, ModelConfig
 from pipeline.reporting.names import OBJECTIVES
 from pipeline.reporting.runs import Training
 from pipeline.units import bits_per_dim
 
 OTHER_DATA = "not the paper's data set"
 NO_ROW = "no such row in the paper"
+_SIZES = (
+    *("latent_dim", "encoder_channels", "hidden_units", "flow_hidden_units", "masked_layers", "kernel_size"),
+    *("latent_maps", "channels", "inner_channels", "flow_maps", "blocks"),
+    *("flow_steps", "filters", "conditioning_maps"),
+)
+"""Sizes that the paper gives: the defaults of pipeline/config.py, for binary images, for colour and for both."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +42,13 @@ def in_unit(nats: float, run: Training, unit: paper.Unit) -> float:
 
 
 def compare(run: Training, row: paper.Row | None, table: paper.Table) -> Comparison:
-    """The run against one row; no verdict where its data are not the table's, or there is no such row."""
+    """The run against one row; neither difference nor verdict where its data are not the table's, or no row is."""
     ours, low, high = (in_unit(run.metrics[key], run, table.unit) for key in ("nll", "nll_low", "nll_high"))
-    difference = ours - row.value if row else None
     if run.dataset not in table.datasets:
-        return Comparison(ours, low, high, difference, OTHER_DATA)
-    verdict = verdict_of(low - row.value, high - row.value) if row else NO_ROW
-    return Comparison(ours, low, high, difference, verdict)
+        return Comparison(ours, low, high, None, OTHER_DATA)
+    if row is None:
+        return Comparison(ours, low, high, None, NO_ROW)
+    return Comparison(ours, low, high, ours - row.value, verdict_of(low - row.value, high - row.value))
 
 
 def verdict_of(low: float, high: float) -> str:
@@ -49,14 +59,25 @@ def verdict_of(low: float, high: float) -> str:
 
 
 def model_deviations(training: Training) -> list[str]:
-    """What differs in tying, masks and objective from the paper's model for the same data set."""
+    """What differs from the paper's model for the same data set, of what Appendices A and B give."""
     block, found = training.block, []
-    if block["decoder"] == "pixelcnn" and block["context"] in ("stack", "full") and block["kernel_size"] != 3:
-        found.append("masks of {0}×{0} instead of 3×3".format(block["kernel_size"]))
+    kind = ColorModelConfig if "network" in block else ModelConfig
+    usual: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
+    for key in _SIZES:
+        if key in block and (size := _sizes(block[key])) != (papers := _sizes(usual[key])):
+            found.append(f"{key} {size} instead of {papers}")
+    if "context" in block and kind is ModelConfig and block["context"] != usual["context"]:
+        found.append(f"context {block['context']} instead of {usual['context']}")
     if block["posterior"] == "none":
         return found
+    if block["decoder"] == "pixelcnn" and block["conditioning_scale"] != 1:
+        found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
     if block["decoder"] == "pixelcnn" and block["tied"] != (training.dataset == paper.STATIC):
         found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
-    if "free_bits" not in block["objective"]:
-        found.append(f"{OBJECTIVES[block['objective']]} instead of free bits")
+    if block["objective"] != usual["objective"]:
+        found.append(f"{OBJECTIVES[block['objective']]} instead of {OBJECTIVES[usual['objective']]}")
     return found
+
+
+def _sizes(value: int | Sequence[int]) -> str:
+    return str(value) if isinstance(value, int) else ", ".join(map(str, value))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline import paper
-from pipeline.reporting.claims import Claim, judge_claims
+from pipeline.reporting.claims import judge_claims
 from pipeline.reporting.differences import difference_records
 from pipeline.reporting.published import Published
 from pipeline.reporting.runs import Run, Training
@@ -32,27 +31,35 @@ class View:
     notes: list[str] = field(default_factory=list)
 
 
-def claims_view(runs: Sequence[Run]) -> View:
-    """The paper's claims under their topics; the kind of a row is the first word of its verdict."""
-    return _claims_view(judge_claims(runs))
-
-
-def published_claims_view(trainings: Sequence[Published]) -> View:
-    """Those of the claims whose models are published for a data set."""
+def claims_view(trainings: Sequence[Training]) -> View:
+    """The paper's claims whose models and data are there; the kind of a row is the first word of its verdict."""
     claims = judge_claims(training for training in trainings if training.metrics)
-    return _claims_view([dataclasses.replace(claim, evidence="Published") for claim in claims if claim.possible])
-
-
-def _claims_view(claims: Sequence[Claim]) -> View:
     rows: list[tuple[str, list[str]]] = []
     topic = ""
     for claim in claims:
+        if not claim.possible:
+            continue
         if claim.topic != topic:
             topic = claim.topic
-            rows.append(("group", [topic, "", "", "", ""]))
-        cells = [claim.statement, claim.measured, number(claim.paper, "+.2f"), claim.outcome, f"see {claim.evidence}"]
+            evidence = "Published" if isinstance(trainings[0], Published) else claim.evidence
+            rows.append(("group", [topic, f"see {evidence}", "", ""]))
+        cells = [claim.statement, claim.measured, number(claim.paper, "+.2f"), claim.outcome]
         rows.append((f"claim {claim.outcome.split()[0]}", cells))
-    return View("", ("claim", "measured", "difference in the paper", "verdict", "evidence"), rows)
+    absent = sum(not claim.possible for claim in claims)
+    notes = [f"Left out: {absent} more, whose models are not there or which are about other data."] if absent else []
+    return View("", ("claim", "measured", "difference in the paper", "verdict"), rows, notes=notes)
+
+
+def verdicts_view(groups: Mapping[str, Sequence[Training]]) -> View:
+    """The verdicts alone, a row a claim, a column a group of trainings; no rows if nothing was judged."""
+    found: dict[str, dict[str, str]] = {}
+    for name, trainings in groups.items():
+        for claim in judge_claims(training for training in trainings if training.metrics):
+            if claim.outcome != "not judged":
+                found.setdefault(claim.statement, {})[name] = claim.outcome
+    names = [name for name in groups if any(name in outcomes for outcomes in found.values())]
+    rows = [("", [statement, *(outcomes.get(name, "") for name in names)]) for statement, outcomes in found.items()]
+    return View("", ("claim", *names), rows)
 
 
 def paper_view(table: paper.Table, results: Sequence[Training]) -> View:

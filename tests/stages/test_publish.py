@@ -24,7 +24,7 @@ from pipeline.data.formats import DataError
 from pipeline.publishing import weights
 from pipeline.reporting.published import read_published
 from pipeline.reporting.runs import read_run
-from pipeline.reporting.sheets import samples_sheet, save_sheet
+from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
 from stages import evaluate, file_sha256, publish, run_stage
 from stages.commits import code_sha256_at
 
@@ -73,9 +73,13 @@ def test_every_image_is_there_at_the_published_k_and_at_that_of_the_verification
     assert list(read_published(publish_run("pixelcnn")).per_image) == ["nll"]
 
 
-def test_the_samples_are_those_of_the_run(repository, tmp_path):
-    save_sheet(samples_sheet(read_run(RUN, "mnist5k", "vlae").panels["samples"]), tmp_path / "expected.png")
-    assert (publish_run() / "samples.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
+def test_the_pictures_are_those_of_the_run(repository, tmp_path):
+    panels = read_run(RUN, "mnist5k", "vlae").panels
+    save_sheet(samples_sheet(panels["samples"]), tmp_path / "samples.png")
+    save_sheet(pairs_sheet(panels["originals"], panels["decompressions"]), tmp_path / "reconstructions.png")
+    expected = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("reconstructions", "samples")}
+    assert read_published(publish_run()).pictures == expected
+    assert list(read_published(publish_run("pixelcnn")).pictures) == ["samples"]
 
 
 def test_ten_thousand_images_stay_under_250_kilobytes(repository, monkeypatch):
