@@ -18,8 +18,8 @@ repro: .venv/installed
 paper: .venv/installed
 	$(BIN)/dvc exp run -n paper -S scale=paper -S training.images=train+valid \
 	  -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
-	  -S 'color_datasets=[cifar10]' -S 'vae_models=[vae,af_vae,iaf_vae]' -S 'vlae_models=[$(ROWS)]' \
-	  -S 'evaluate_models=[vae,af_vae,iaf_vae,pixelcnn,$(ROWS)]' \
+	  -S 'color_datasets=[cifar10]' -S 'vae_models=[vae,af_vae,af_vae_annealed,iaf_vae]' -S 'vlae_models=[$(ROWS)]' \
+	  -S 'evaluate_models=[vae,af_vae,af_vae_annealed,iaf_vae,pixelcnn,$(ROWS)]' \
 	  -S 'color_vae_models=[resnet_af_vae,resnet_iaf_vae]' -S 'color_pixelcnn_models=[pixelcnnpp]' \
 	  -S 'color_vlae_models=[$(COLOR_ROWS)]' \
 	  -S 'color_evaluate_models=[resnet_af_vae,resnet_iaf_vae,pixelcnnpp,$(COLOR_ROWS)]'
