@@ -44,8 +44,8 @@ STYLE: Any = {
 def learning_curves(runs: Sequence[Training], path: Path, against: str = "step") -> None:
     """Validation −ELBO and KL against optimiser steps or epochs, a line for each model of a data set.
 
-    Nats per image; the −ELBO of colour images in bits per dimension. Dotted: the same on training batches. The scale is
-    cut above the last values: the first steps would hide the rest.
+    Nats per image; the −ELBO of colour images in bits per dimension. Dotted: the same on training batches. The scales
+    are cut above the last values: the first steps would hide the rest.
     """
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(10.5, 3.9), layout="constrained")

@@ -48,14 +48,16 @@ CLAIMS = (
     "lies on one side, and is undecided where the interval holds zero. One about NLL is not judged where the better "
     "model had over a tenth more steps, or the validation images as well. One about what is kept is judged by the two"
     " intervals, which must not overlap. Training seeds are not in any interval, and with the same K the NLL of a "
-    "factorized VAE is overstated more than a VLAE's."
+    "factorized VAE is overstated more than a VLAE's. In the table at a glance a cell is empty where the models or "
+    "data that the claim is about are not there."
 )
 TABLES = (
     "Every row of the paper. Its own models and ours stand out (bold in the Markdown, italic on the page); the others"
     " are baselines that it quotes. Blue on the page: with a figure of ours, published (a longer training on the "
     "paper's data, kept under published/) or from this run. The interval is over our test images, and the verdict "
-    "only says where the paper's number lies beside it; that has no interval of its own, and on the same images two "
-    "models can surely differ by less. How our model deviates stands at the end of its row."
+    "only says where the paper's number lies beside it; that has no interval of its own, and on the same images a "
+    "smaller difference can be significant. How our model deviates from one of the paper's own stands under “our "
+    "run”."
 )
 DIFFERENCES = (
     "NLL of one model minus that of another that differs in what is named, over the same images, which takes out what "
@@ -134,7 +136,7 @@ COLOR_KEPT = (
     "worth sending in z. Cost of z: −ELBO − NLL, or a little more. The last weight of the KL says whether the code "
     "pays for itself: 1 is the ELBO, and soft free bits lower it until the KL reaches its target."
 )
-COLOR_CURVES = "Solid: validation images. Dotted: training batches. −ELBO in bits per dimension, KL in nats per image."
+COLOR_CURVES = CURVES + " −ELBO in bits per dimension, KL in nats per image."
 SHEET = "64 training images, evenly spread over the file, as they are stored (upright, ink dark)."
 DYNAMIC_SHEET = "Grey levels: pixels are drawn black or white anew at every visit in training."
 

@@ -15,12 +15,12 @@ from pipeline.units import bits_per_dim
 
 OTHER_DATA = "not the paper's data set"
 NO_ROW = "no such row in the paper"
-_SIZES = (
-    *("latent_dim", "encoder_channels", "hidden_units", "flow_hidden_units", "masked_layers", "kernel_size"),
-    *("latent_maps", "channels", "inner_channels", "flow_maps", "blocks"),
-    *("flow_steps", "filters", "conditioning_maps"),
+_DECODER_SIZES = ("masked_layers", "kernel_size", "channels", "blocks", "filters")
+_CODE_SIZES = (
+    *("latent_dim", "encoder_channels", "hidden_units", "flow_hidden_units", "conditioning_maps"),
+    *("latent_maps", "inner_channels", "flow_maps", "flow_steps"),
 )
-"""Sizes that the paper gives: the defaults of pipeline/config.py, for binary images, for colour and for both."""
+"""Sizes that the paper gives, which are the defaults of pipeline/config.py; these only where there is a code."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,23 @@ def verdict_of(low: float, high: float) -> str:
 
 def model_deviations(training: Training) -> list[str]:
     """What differs from the paper's model for the same data set, of what Appendices A and B give."""
-    block, found = training.block, []
-    kind = ColorModelConfig if "network" in block else ModelConfig
+    block, coded = training.block, training.block["posterior"] != "none"
+    kind = ColorModelConfig if training.color else ModelConfig
     usual: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
-    for key in _SIZES:
-        if key in block and (size := _sizes(block[key])) != (papers := _sizes(usual[key])):
-            found.append(f"{key} {size} instead of {papers}")
-    if "context" in block and kind is ModelConfig and block["context"] != usual["context"]:
-        found.append(f"context {block['context']} instead of {usual['context']}")
-    if block["posterior"] == "none":
-        return found
-    if block["decoder"] == "pixelcnn" and block["conditioning_scale"] != 1:
-        found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
-    if block["decoder"] == "pixelcnn" and block["tied"] != (training.dataset == paper.STATIC):
-        found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
-    if block["objective"] != usual["objective"]:
+    keys = [key for key in (*_DECODER_SIZES, *(_CODE_SIZES if coded else ())) if key in block]
+    if not training.color:
+        keys.append("context")
+    sizes = [(key.replace("_", " "), _size(block[key]), _size(usual[key])) for key in keys]
+    found = [f"{name} {size} instead of {papers}" for name, size, papers in sizes if size != papers]
+    if coded and block["decoder"] == "pixelcnn":
+        if block["conditioning_scale"] != 1:
+            found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
+        if block["tied"] != (training.dataset == paper.STATIC):
+            found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
+    if coded and block["objective"] != usual["objective"]:
         found.append(f"{OBJECTIVES[block['objective']]} instead of {OBJECTIVES[usual['objective']]}")
     return found
 
 
-def _sizes(value: int | Sequence[int]) -> str:
-    return str(value) if isinstance(value, int) else ", ".join(map(str, value))
+def _size(value: str | int | Sequence[int]) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

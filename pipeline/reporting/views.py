@@ -41,8 +41,8 @@ def claims_view(trainings: Sequence[Training]) -> View:
             continue
         if claim.topic != topic:
             topic = claim.topic
-            evidence = "Published" if isinstance(trainings[0], Published) else claim.evidence
-            rows.append(("group", [topic, f"see {evidence}", "", ""]))
+            evidence = "" if isinstance(trainings[0], Published) else f" (see {claim.evidence})"
+            rows.append(("group", [topic + evidence, "", "", ""]))
         cells = [claim.statement, claim.measured, number(claim.paper, "+.2f"), claim.outcome]
         rows.append((f"claim {claim.outcome.split()[0]}", cells))
     absent = sum(not claim.possible for claim in claims)
@@ -51,14 +51,15 @@ def claims_view(trainings: Sequence[Training]) -> View:
 
 
 def verdicts_view(groups: Mapping[str, Sequence[Training]]) -> View:
-    """The verdicts alone, a row a claim, a column a group of trainings; no rows if nothing was judged."""
+    """The verdicts alone, a row a claim, a column a group of trainings; no rows if there are no models to judge."""
     found: dict[str, dict[str, str]] = {}
     for name, trainings in groups.items():
         for claim in judge_claims(training for training in trainings if training.metrics):
-            if claim.outcome != "not judged":
-                found.setdefault(claim.statement, {})[name] = claim.outcome
+            outcomes = found.setdefault(claim.statement, {})
+            if claim.possible:
+                outcomes[name] = claim.outcome
     names = [name for name in groups if any(name in outcomes for outcomes in found.values())]
-    rows = [("", [statement, *(outcomes.get(name, "") for name in names)]) for statement, outcomes in found.items()]
+    rows = [("", [statement, *(said.get(name, "") for name in names)]) for statement, said in found.items() if said]
     return View("", ("claim", *names), rows)
 
 

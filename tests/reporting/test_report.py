@@ -140,7 +140,7 @@ def test_every_anchor_has_its_section_and_claims_name_one(report):
     page = (report / "index.html").read_text()
     contents = dict(re.findall(r'<a\s+href="#([^"]+)">([^<]+)</a>', page))
     assert list(contents) == re.findall(r' id="([^"]+)"', page)
-    named = set(re.findall(r"<td[^>]*>see ([^<]+)</td>", page))
+    named = set(re.findall(r"<td[^>]*>[^<]+ \(see ([^<]+)\)</td>", page))
     assert named
     assert named < set(contents.values())
 
