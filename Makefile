@@ -7,6 +7,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: repro paper context together verify bench test lint
 
 # The rows of the paper's tables, and the curve over contexts.
+VAES := vae,af_vae,af_vae_annealed,iaf_vae
 ROWS := vlae,vlae_untied,vlae_annealed,vlae_gaussian_prior,vlae_iaf_posterior
 COLOR_ROWS := resnet_vlae,densenet_vlae,densenet_vlae_4x2,densenet_vlae_5x3,densenet_vlae_grayscale
 CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
@@ -18,8 +19,8 @@ repro: .venv/installed
 paper: .venv/installed
 	$(BIN)/dvc exp run -n paper -S scale=paper -S training.images=train+valid \
 	  -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
-	  -S 'color_datasets=[cifar10]' -S 'vae_models=[vae,af_vae,af_vae_annealed,iaf_vae]' -S 'vlae_models=[$(ROWS)]' \
-	  -S 'evaluate_models=[vae,af_vae,af_vae_annealed,iaf_vae,pixelcnn,$(ROWS)]' \
+	  -S 'color_datasets=[cifar10]' -S 'vae_models=[$(VAES)]' -S 'vlae_models=[$(ROWS)]' \
+	  -S 'evaluate_models=[$(VAES),pixelcnn,$(ROWS)]' \
 	  -S 'color_vae_models=[resnet_af_vae,resnet_iaf_vae]' -S 'color_pixelcnn_models=[pixelcnnpp]' \
 	  -S 'color_vlae_models=[$(COLOR_ROWS)]' \
 	  -S 'color_evaluate_models=[resnet_af_vae,resnet_iaf_vae,pixelcnnpp,$(COLOR_ROWS)]'

@@ -22,7 +22,7 @@ from pipeline.publishing.checks import code_faults, config_faults, history_fault
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
 from pipeline.reporting.runs import Run, read_file, read_run
-from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
+from pipeline.reporting.sheets import model_sheets, save_sheet
 from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
 from stages.commits import code_sha256_at
 from stages.machine import exact_device
@@ -52,10 +52,8 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
         config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)
         write_results(Path(folder), run, config)
         shutil.copy(source / "history.csv", folder)
-        save_sheet(samples_sheet(run.panels["samples"]), Path(folder) / "samples.png")
-        if "decompressions" in run.panels:
-            pairs = pairs_sheet(run.panels["originals"], run.panels["decompressions"])
-            save_sheet(pairs, Path(folder) / "reconstructions.png")
+        for name, sheet in model_sheets(run.panels).items():
+            save_sheet(sheet, Path(folder) / f"{name}.png")
         target.mkdir(parents=True, exist_ok=True)
         metrics = Path(folder) / "metrics.json"
         for file in [*(file for file in sorted(Path(folder).iterdir()) if file != metrics), metrics]:

@@ -114,10 +114,8 @@ def draw_panels(runs: Sequence[Run], published: Sequence[Published], datasets: S
     """The images each model draws, and a sheet of each data set."""
     for run in runs:
         stem = f"{run.dataset}-{run.model}"
-        sheets.save_sheet(sheets.samples_sheet(run.panels["samples"]), folder / f"{stem}-samples.png")
-        if "decompressions" in run.panels:
-            pairs = sheets.pairs_sheet(run.panels["originals"], run.panels["decompressions"])
-            sheets.save_sheet(pairs, folder / f"{stem}-reconstructions.png")
+        for name, sheet in sheets.model_sheets(run.panels).items():
+            sheets.save_sheet(sheet, folder / f"{stem}-{name}.png")
         if run.model == WALKED:
             for name, ends in (("interpolations", True), ("traversals", False)):
                 sheets.save_sheet(sheets.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")

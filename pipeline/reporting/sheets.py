@@ -19,6 +19,14 @@ PAIRS = 32
 SHEET_WIDTH = 720
 
 
+def model_sheets(panels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The two panels of Figure 1 by name, from what a model drew: `samples`, and with a code `reconstructions`."""
+    sheets = {"samples": samples_sheet(panels["samples"])}
+    if "decompressions" in panels:
+        sheets["reconstructions"] = pairs_sheet(panels["originals"], panels["decompressions"])
+    return sheets
+
+
 def pairs_sheet(originals: np.ndarray, decompressions: np.ndarray) -> np.ndarray:
     """Figure 1a: the first 32 originals (N, C, H, W), each with its decompression to the right, 4 pairs a row.
 
