@@ -45,6 +45,8 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"models.vlae.tied": 1}, ["models.vlae.tied", "1", "true or false"]),
         ({"models.vlae.free_bits": -0.1}, ["models.vlae.free_bits", "-0.1", "at least 0"]),
         ({"models.vlae.free_bits": float("nan")}, ["models.vlae.free_bits", "nan"]),
+        ({"models.vlae.free_bits": "1e"}, ["models.vlae.free_bits", "'1e'", "a number"]),
+        ({"models.vlae.latent_dim": "1e1"}, ["models.vlae.latent_dim", "'1e1'", "an integer"]),
         ({"models.vlae.kernel_size": 3.0}, ["models.vlae.kernel_size", "3.0", "3, 5, 7"]),
         ({"models.vlae.encoder_channels": []}, ["models.vlae.encoder_channels", "not empty"]),
         ({"models.vlae.kernel_size": 4}, ["models.vlae.kernel_size", "4", "3, 5, 7"]),
@@ -92,6 +94,12 @@ def test_broken_yaml_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ParamError, match=r"not valid YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_power_of_ten_without_a_dot_is_a_number(tmp_path):
+    path = params_with(tmp_path, {})
+    path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 2e-3"))
+    assert load_params(path).training.learning_rate == 0.002
 
 
 def test_defaults_are_the_papers():
