@@ -126,7 +126,7 @@ OMNIGLOT = Table(
         Row("Conv DRAW", 91.00, bound=True),
         _own("Unconditional Decoder", 95.02, "pixelcnn", "pixelcnn_5x5"),
         _own("VLAE", 90.98, "vlae", "vlae_untied", "vlae_annealed"),
-        _own("VLAE (fine-tuned)", 89.83, "vlae_untied", "vlae_annealed", best=True),
+        _own("VLAE (fine-tuned)", 89.83, "vlae_untied", "vlae_annealed", "vlae_5x5", best=True),
     ),
     footnotes={
         "omniglot_rebuilt": "omniglot_rebuilt is made from Lake's originals: 8,115 test images where the "

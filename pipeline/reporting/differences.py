@@ -44,6 +44,7 @@ PAIRS = (
     Pair("KL annealing − free bits, factorized decoder", "af_vae_annealed", "af_vae"),
     Pair("KL annealing, z in full from the start − free bits; untied", "vlae_annealed", "vlae_untied"),
     Pair("Gaussian prior, factorized − Unconditional Decoder", "vae", "pixelcnn"),
+    Pair("masks of 5×5, 16 filters − of 3×3, 12 filters; untied", "vlae_5x5", "vlae_untied"),
     Pair("masks of 5×5 − of 3×3, Unconditional Decoder", "pixelcnn_5x5", "pixelcnn"),
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ NAMES = {
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",
     "vlae_annealed": "VLAE, untied, annealed",
+    "vlae_5x5": "VLAE, untied, 5×5 masks, 16 filters",
     "vlae_gaussian_prior": "VLAE, Gaussian prior",
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
