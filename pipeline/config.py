@@ -104,6 +104,7 @@ class TrainingConfig:
 
     learning_rate: Annotated[float, Range(1e-8, 1)]
     images: Literal["train", "train+valid"]
+    start: Literal["scratch", "published"]
     decay_fraction: Fraction
     polyak: Fraction
     precision: Literal["auto", "float32", "bfloat16"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import json
 import sys
@@ -15,14 +16,14 @@ import torch
 from pipeline.config import Block, Params, Stage, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
-from pipeline.models.runs import save_run
-from pipeline.schema import ParamError
+from pipeline.models.runs import load_run, save_run
+from pipeline.schema import ParamError, from_mapping
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
-from pipeline.training.loop import HISTORY_COLUMNS, Plan, State, train
+from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
-from stages import run_folder, run_parser
+from stages import PUBLISHED, file_sha256, run_folder, run_parser
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 
 
@@ -63,9 +64,13 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     validation = torch.from_numpy(dataset.valid[: budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
+    published = PUBLISHED / dataset.name / name
+    earlier = None
+    if training.start == "published" and published.is_dir():
+        earlier, config["starts"] = _earlier(published, config, block)
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
-    state = train(model, batches, validation, plan, checkpoint)
+    state = train(model, batches, validation, plan, checkpoint, earlier)
     progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
     _write(run_folder(dataset.name, name, seed), state, config | progress, origin)
     if state.step == plan.steps:
@@ -100,6 +105,29 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
         "torch": torch.__version__,
         "steps_planned": plan.steps,
     }
+
+
+def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlier, list[dict[str, Any]]]:
+    """A published training to go on with, and from which weights it and those before were gone on with.
+
+    ParamError if it is not the beginning of the training that `config` plans.
+    """
+    earlier = load_run(folder)
+    same = ("data_sha256", "seed", "batch_size", "validate_every", "validate_images")
+    differing = [key for key in same if earlier.config[key] != config[key]]
+    if earlier.config["training"]["images"] != config["training"]["images"]:
+        differing.append("training.images")
+    if from_mapping(type(block), earlier.config["model_config"]) != block:
+        differing.append(f"the block {config['model']}")
+    if earlier.config["steps"] >= config["steps_planned"]:
+        differing.append(f"steps: {earlier.config['steps']} are made, {config['steps_planned']} are planned")
+    if differing:
+        raise ParamError(f"training.start: {folder} is not a beginning of this training ({'; '.join(differing)})")
+    with (folder / "history.csv").open(newline="") as file:
+        history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    steps, minutes = earlier.config["steps"], earlier.config["train_minutes"]
+    start = {"steps": steps, "model_sha256": file_sha256(folder / "model.safetensors")}
+    return Earlier(earlier.model, steps, history, 60 * minutes), [*earlier.config.get("starts", []), start]
 
 
 def _origin(device: torch.device) -> dict[str, Any]:

@@ -90,6 +90,9 @@ def deviations(training: Published) -> list[str]:
     config, metrics, found = training.config, training.metrics, []
     if config["steps"] < config["steps_planned"]:
         found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
+    if starts := config.get("starts"):
+        steps = " and ".join(f"{start['steps']:,}" for start in starts)
+        found.append(f"continued from the averaged weights of step {steps}")
     if config["training"]["images"] == "train":
         found.append("not trained on validation images")
     found += model_deviations(training)

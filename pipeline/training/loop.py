@@ -56,6 +56,16 @@ class Plan:
         return self.learning_rate * min(1.0, (self.steps - step) / decaying) if decaying else self.learning_rate
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A training that ended, to be gone on with: `model` has its averaged weights; of its optimizer nothing is left."""
+
+    model: Model
+    step: int
+    history: list[dict[str, float]]
+    seconds: float
+
+
 @dataclass
 class State:
     """All that changes from step to step; the random numbers do not, being functions of the step."""
@@ -92,16 +102,24 @@ class State:
         return {"model": self.model, "average": self.updates.average, "optimizer": self.updates.optimizer}
 
 
-def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkpoint: Path) -> State:
+def train(
+    model: Model,
+    batches: Batches,
+    validation: Tensor,
+    plan: Plan,
+    checkpoint: Path,
+    earlier: Earlier | None = None,
+) -> State:
     """Train `model` in place until `plan.steps` or `plan.seconds`; the model to use is `state.averaged`.
 
     `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
-    resumed from, and written as time goes; the caller deletes it once the results are safe. Raises FloatingPointError
-    if the loss is no longer finite.
+    resumed from, and written as time goes; the caller deletes it once the results are safe. Without one the training
+    goes on from `earlier`, if there is one, as if this plan had been its own. Raises FloatingPointError if the loss is
+    no longer finite.
     """
-    state = _start(model, batches, plan, checkpoint)
+    state = _start(model, batches, plan, checkpoint, earlier)
     started = saved = time.monotonic()
-    earlier = state.seconds
+    before = state.seconds
     with tqdm(total=plan.steps, initial=state.step, unit="step", disable=None, mininterval=1.0) as progress:
         while state.step < plan.steps:
             _step(state, batches, plan)
@@ -110,7 +128,7 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
                 progress.set_postfix(_progress_line(state.history[-1]))
             progress.update()
             now = time.monotonic()
-            state.seconds = earlier + now - started
+            state.seconds = before + now - started
             out_of_time = plan.seconds is not None and now - started >= plan.seconds
             if state.step < plan.steps and (out_of_time or now - saved >= plan.checkpoint_seconds):
                 state.save(checkpoint)
@@ -120,9 +138,11 @@ def train(model: Model, batches: Batches, validation: Tensor, plan: Plan, checkp
     return state
 
 
-def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> State:
+def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier: Earlier | None = None) -> State:
     saved = load_checkpoint(checkpoint)
-    if saved is None:
+    if saved is None and earlier is not None:
+        model.load_state_dict(earlier.model.state_dict())
+    elif saved is None:
         count = min(INITIALIZATION_IMAGES, model.rows_at_once)
         first = torch.cat([batches.batch(i) for i in range(max(1, count // batches.batch_size))])
         initialize(model, first, stream(plan.seed, "initialization", device=first.device))
@@ -134,6 +154,12 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path) -> Stat
     )
     if saved is not None:
         state.restore(saved)
+    elif earlier is not None:
+        state.step, state.seconds = earlier.step, earlier.seconds
+        state.kl_weight = earlier.history[-1]["kl_weight"]
+        whole = [row for row in earlier.history if row["step"] % plan.validate_every == 0]
+        state.history = [row | {"step": int(row["step"])} for row in whole]
+    if state.step:
         tqdm.write(f"going on after step {state.step} of {plan.steps}", file=sys.stderr)
     return state
 

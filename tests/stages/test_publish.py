@@ -23,9 +23,10 @@ from pipeline.data.datasets import Dataset
 from pipeline.data.formats import DataError
 from pipeline.publishing import weights
 from pipeline.reporting.published import read_published
+from pipeline.reporting.published_tables import deviations
 from pipeline.reporting.runs import read_run
 from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
-from stages import evaluate, file_sha256, publish, run_stage
+from stages import evaluate, file_sha256, publish, run_stage, training
 from stages.commits import code_sha256_at
 
 RUN, TARGET = Path("runs/mnist5k/vlae/seed0"), Path("published/mnist5k/vlae")
@@ -80,6 +81,54 @@ def test_the_pictures_are_those_of_the_run(repository, tmp_path):
     expected = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("reconstructions", "samples")}
     assert read_published(publish_run()).pictures == expected
     assert list(read_published(publish_run("pixelcnn")).pictures) == ["samples"]
+
+
+def longer_training(steps: int = 80) -> None:
+    def change(params):
+        params["training"]["start"] = "published"
+        params["scales"]["smoke"]["binary"]["steps"]["vlae"] = steps
+
+    change_params(change)
+    params = load_params()
+    training.run(params, params.model("vlae", "binary"), binary_dataset(), "vlae", 0, None)
+
+
+def test_a_published_training_can_be_gone_on_with_and_published_again(repository):
+    first = read_published(publish_run())
+    longer_training()
+    evaluate.evaluate(load_params(), binary_dataset(), RUN, 0)
+    second = read_published(publish_run())
+    assert (second.config["steps"], second.config["epochs"]) == (80, 80 / 3)
+    assert second.config["starts"] == [{"steps": 60, "model_sha256": first.metrics["model_sha256"]}]
+    for name, values in first.history.items():
+        assert second.history[name].tolist() == [*values, second.history[name][-1]]
+    assert second.config["train_minutes"] >= first.config["train_minutes"]
+    longer_training(100)
+    assert [start["steps"] for start in json.loads((RUN / "config.json").read_text())["starts"]] == [60, 80]
+    assert "continued from the averaged weights of step 60" in deviations(second)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda params: None, "steps: 60 are made, 60 are planned"),
+        (lambda params: params["scales"]["smoke"]["binary"].update(batch_size=16), "(batch_size)"),
+        (lambda params: params["scales"]["smoke"]["binary"].update(validate_every=10), "(validate_every)"),
+        (lambda params: params["models"]["vlae"].update(latent_dim=5), "(the block vlae)"),
+        (lambda params: params["training"].update(images="train+valid"), "(training.images)"),
+    ],
+)
+def test_only_the_same_training_is_gone_on_with(repository, change, fault):
+    publish_run()
+    change_params(change)
+    with pytest.raises(ParamError) as error:
+        longer_training(60 if "steps" in fault else 80)
+    assert fault in str(error.value)
+
+
+def test_a_model_that_is_not_published_starts_from_scratch(repository):
+    longer_training(60)
+    assert "starts" not in json.loads((RUN / "config.json").read_text())
 
 
 def test_ten_thousand_images_stay_under_250_kilobytes(repository, monkeypatch):

@@ -8,7 +8,7 @@ from conftest import COLOR_VLAE, PIXELCNN, VLAE, binary_images, color_images
 
 from pipeline import build_model
 from pipeline.training.batches import Batches
-from pipeline.training.loop import Plan, train, validate
+from pipeline.training.loop import Earlier, Plan, train, validate
 from pipeline.training.objectives import Objective
 
 SHAPE = (1, 6, 6)
@@ -18,10 +18,10 @@ PLAN = Plan(
 )  # fmt: skip
 
 
-def run(plan, path, block=VLAE):
+def run(plan, path, block=VLAE, earlier=None):
     images = (binary_images(64, SHAPE) * 255).to(torch.uint8)
     return train(
-        build_model(block, SHAPE), Batches(images, True, 16, plan.seed), binary_images(8, SHAPE, 1), plan, path
+        build_model(block, SHAPE), Batches(images, True, 16, plan.seed), binary_images(8, SHAPE, 1), plan, path, earlier
     )
 
 
@@ -52,6 +52,33 @@ def test_resumed_in_pieces_it_ends_in_the_same_bits(tmp_path, seconds, rule):
     assert torch.equal(weights(state), weights(whole))
     assert state.history == whole.history
     assert (state.history[-1]["kl_weight"] != 1) == (rule == "soft_free_bits")
+
+
+@pytest.mark.parametrize("rule", ["free_bits", "soft_free_bits", "annealing"])
+def test_an_earlier_training_is_gone_on_with_from_its_averaged_weights(tmp_path, rule):
+    plan = dataclasses.replace(PLAN, objective=Objective(rule, 3.0, 20), learning_rate=1e-3)
+    ended = run(dataclasses.replace(plan, steps=10), tmp_path / "a.pt")
+    earlier = Earlier(ended.averaged, ended.step, ended.history, ended.seconds)
+    assert [row["step"] for row in earlier.history] == [4, 8, 10]
+    paused = run(dataclasses.replace(plan, learning_rate=0.0), tmp_path / "b.pt", earlier=earlier)
+    assert torch.equal(weights(paused), weights(ended))
+    going_on = run(plan, tmp_path / "c.pt", earlier=earlier)
+    assert [row["step"] for row in going_on.history] == [4, 8, 12]
+    assert going_on.history[:2] == ended.history[:2]
+    assert 0 < (weights(going_on) - weights(ended)).abs().max() <= 2.1e-3  # two steps, at most the rate each
+    assert going_on.seconds > ended.seconds
+    weight = ended.history[-1]["kl_weight"]
+    expected = {"free_bits": 1, "annealing": 0.6, "soft_free_bits": pytest.approx(weight * 0.9**2, rel=0.25)}
+    assert going_on.kl_weight == expected[rule]
+
+
+def test_a_checkpoint_goes_before_an_earlier_training(tmp_path):
+    ended = run(dataclasses.replace(PLAN, steps=4), tmp_path / "a.pt")
+    earlier = Earlier(ended.averaged, 4, ended.history, ended.seconds)
+    whole = run(PLAN, tmp_path / "whole.pt", earlier=earlier)
+    for seconds in (0.0, None):
+        pieces = run(dataclasses.replace(PLAN, seconds=seconds), tmp_path / "pieces.pt", earlier=earlier)
+    assert torch.equal(weights(pieces), weights(whole))
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
