@@ -101,8 +101,12 @@ def _scalar(kind: type, value: Any, key: str) -> Any:
     names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind is float and isinstance(value, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", value, re.IGNORECASE):
-        return float(value)  # to YAML 1.1, which PyYAML reads, 1e-3 is text: it wants 1.0e-3
+    if (
+        kind is float
+        and isinstance(value, str)
+        and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)e[+-]?\d+", value, re.IGNORECASE)
+    ):
+        return float(value)  # to YAML 1.1, which PyYAML reads, 1e-3 and 1.5e3 are text
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or value != value:
         raise ParamError(refusal(key, value, names[kind]))
     return value

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -64,10 +63,9 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     validation = torch.from_numpy(dataset.valid[: budget.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
-    published = PUBLISHED / dataset.name / name
     earlier = None
-    if training.start == "published" and published.is_dir():
-        earlier, config["starts"] = _earlier(published, config, block)
+    if training.start == "published":
+        earlier, config["starts"] = _earlier(PUBLISHED / dataset.name / name, config, block)
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
     state = train(model, batches, validation, plan, checkpoint, earlier)
@@ -108,26 +106,29 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
 
 
 def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlier, list[dict[str, Any]]]:
-    """A published training to go on with, and from which weights it and those before were gone on with.
+    """A published training to go on with; and its origin, after those of the trainings that it went on with itself.
 
-    ParamError if it is not the beginning of the training that `config` plans.
+    ParamError if it is not the beginning of the training that `config` plans, OSError if there is none.
     """
     earlier = load_run(folder)
+    steps = earlier.config["steps"]
     same = ("data_sha256", "seed", "batch_size", "validate_every", "validate_images")
     differing = [key for key in same if earlier.config[key] != config[key]]
     if earlier.config["training"]["images"] != config["training"]["images"]:
         differing.append("training.images")
     if from_mapping(type(block), earlier.config["model_config"]) != block:
         differing.append(f"the block {config['model']}")
-    if earlier.config["steps"] >= config["steps_planned"]:
-        differing.append(f"steps: {earlier.config['steps']} are made, {config['steps_planned']} are planned")
+    if not steps == earlier.config["steps_planned"] < config["steps_planned"]:
+        differing.append(
+            f"steps: {steps} of {earlier.config['steps_planned']} are made, {config['steps_planned']} wanted"
+        )
     if differing:
         raise ParamError(f"training.start: {folder} is not a beginning of this training ({'; '.join(differing)})")
-    with (folder / "history.csv").open(newline="") as file:
-        history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    steps, minutes = earlier.config["steps"], earlier.config["train_minutes"]
-    start = {"steps": steps, "model_sha256": file_sha256(folder / "model.safetensors")}
-    return Earlier(earlier.model, steps, history, 60 * minutes), [*earlier.config.get("starts", []), start]
+    history = cast(list[dict[str, float]], pd.read_csv(folder / "history.csv").to_dict("records"))
+    origin = {key: earlier.config[key] for key in ("steps", "train_minutes", "commit", "processor")}
+    origin["model_sha256"] = file_sha256(folder / "model.safetensors")
+    seconds = 60 * earlier.config["train_minutes"]
+    return Earlier(earlier.model, steps, history, seconds), [*earlier.config.get("starts", []), origin]
 
 
 def _origin(device: torch.device) -> dict[str, Any]:

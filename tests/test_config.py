@@ -96,9 +96,10 @@ def test_broken_yaml_is_named(tmp_path):
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_power_of_ten_without_a_dot_is_a_number(tmp_path):
+@pytest.mark.parametrize("text", ["2e-3", "2.e-3", ".02e-1", "0.2E-2"])
+def test_a_number_with_an_exponent_is_one(tmp_path, text):
     path = params_with(tmp_path, {})
-    path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 2e-3"))
+    path.write_text(path.read_text().replace("learning_rate: 0.002", f"learning_rate: {text}"))
     assert load_params(path).training.learning_rate == 0.002
 
 

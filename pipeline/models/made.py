@@ -35,8 +35,8 @@ class MADE(nn.Module):
         x x . .
         x x x .
 
-    A `context` (B, C) of that many numbers is added to the first layer: all outputs but output 0, which sees no hidden
-    unit and is a constant, may depend on it.
+    A `context` (B, C) of that many numbers is added to the first layer. If that is a hidden one, output 0, which sees
+    no hidden unit, is a constant still; the others may depend on it.
     """
 
     def __init__(self, dim: int, hidden: tuple[int, ...], context: int = 0) -> None:

@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Earlier:
-    """A training that ended, to be gone on with: `model` has its averaged weights; of its optimizer nothing is left."""
+    """A training that ended, of whose weights only the average is left, in `model`."""
 
     model: Model
     step: int
@@ -114,8 +114,8 @@ def train(
 
     `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
     resumed from, and written as time goes; the caller deletes it once the results are safe. Without one the training
-    goes on from `earlier`, if there is one, as if this plan had been its own. Raises FloatingPointError if the loss is
-    no longer finite.
+    goes on from `earlier`, if that is given, with the schedules of this plan; optimizer and averaging start anew.
+    Raises FloatingPointError if the loss is no longer finite.
     """
     state = _start(model, batches, plan, checkpoint, earlier)
     started = saved = time.monotonic()
@@ -157,8 +157,7 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier
     elif earlier is not None:
         state.step, state.seconds = earlier.step, earlier.seconds
         state.kl_weight = earlier.history[-1]["kl_weight"]
-        whole = [row for row in earlier.history if row["step"] % plan.validate_every == 0]
-        state.history = [row | {"step": int(row["step"])} for row in whole]
+        state.history = [row for row in earlier.history if row["step"] % plan.validate_every == 0]
     if state.step:
         tqdm.write(f"going on after step {state.step} of {plan.steps}", file=sys.stderr)
     return state

@@ -76,8 +76,9 @@ def test_a_checkpoint_goes_before_an_earlier_training(tmp_path):
     ended = run(dataclasses.replace(PLAN, steps=4), tmp_path / "a.pt")
     earlier = Earlier(ended.averaged, 4, ended.history, ended.seconds)
     whole = run(PLAN, tmp_path / "whole.pt", earlier=earlier)
-    for seconds in (0.0, None):
+    for seconds, step in ((0.0, 5), (0.0, 6), (None, PLAN.steps)):
         pieces = run(dataclasses.replace(PLAN, seconds=seconds), tmp_path / "pieces.pt", earlier=earlier)
+        assert pieces.step == step
     assert torch.equal(weights(pieces), weights(whole))
 
 
