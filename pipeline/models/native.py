@@ -34,7 +34,7 @@ def library(source: str, **constants: int) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(_compiled(SOURCES / source, constants)))
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
-        log.warning("%s is not used; what it does goes operation by operation, several times slower: %s", source, error)
+        log.warning("%s is not used; what it does goes operation by operation, more slowly: %s", source, error)
         return None
 
 

@@ -49,7 +49,7 @@ def load_run(folder: str | Path) -> Run:
     seeds = sorted(folder.glob("seed*/config.json"), key=lambda path: int(path.parent.name.removeprefix("seed")))
     folder = seeds[0].parent if seeds else folder
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes it")
+        raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes those of runs/")
     try:
         config = json.loads((folder / "config.json").read_text())
         model = build_model(config["model_config"], image_shape=tuple(config["image_shape"]))

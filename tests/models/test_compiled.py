@@ -1,6 +1,7 @@
 """The compiled decoder against the same network layer by layer: values, gradients, and when it is not to be used."""
 
 import copy
+import platform
 import shutil
 
 import pytest
@@ -158,6 +159,22 @@ def _compiled_anew(monkeypatch, tmp_path):
     native.library.cache_clear()
     yield
     native.library.cache_clear()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86 alone it is known what every processor has")
+@pytest.mark.usefixtures("_compiled_anew")
+@pytest.mark.parametrize("block", [*BLOCKS[:2], VLAE | {"filters": 17, "kernel_size": 5}])
+def test_registers_of_four_floats_give_the_same(monkeypatch, block):
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-march=x86-64"))
+    model, slow = pair(block)
+    x, weights = binary_images(3, SHAPE), torch.rand(3)
+    (value, found), (expected, right) = (gradients(net, x, weights) for net in (model, slow))
+    assert torch.allclose(value, expected, atol=1e-3, rtol=1e-5)
+    for a, b in zip(found, right, strict=True):
+        assert a is None or torch.allclose(a, b, atol=2e-4 * (1e-3 + b.abs().max().item()))
+    z = torch.randn(5, 3)
+    with torch.no_grad():
+        assert torch.allclose(model.decoder.generator(z), slow.decoder.generator(z), atol=1e-4)
 
 
 @pytest.mark.usefixtures("_compiled_anew")

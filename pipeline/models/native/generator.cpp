@@ -30,12 +30,12 @@ struct Tap {
 };
 
 template <int N, class Use>
-static void sums(Plane& source, const std::vector<Tap>& taps, const float* w, int outputs, int row, int column, Use use) {
+static void sums(Plane& source, const std::vector<Tap>& taps, const float* w, int stored, int row, int column, Use use) {
     Vector sum[N] = {};
     for (const Tap& tap : taps) {
         const float* pixels = source.at(row + tap.row, column + tap.column);
-        const float* weights = w + size_t(tap.kernel) * source.channels * outputs;
-        for (int c = 0; c < source.channels; c++, weights += outputs) {
+        const float* weights = w + size_t(tap.kernel) * source.channels * stored;
+        for (int c = 0; c < source.channels; c++, weights += stored) {
             const Vector weight = load(weights);
             for (int p = 0; p < N; p++) sum[p] += weight * pixels[p * source.stored + c];
         }
@@ -43,17 +43,15 @@ static void sums(Plane& source, const std::vector<Tap>& taps, const float* w, in
     for (int p = 0; p < N; p++) use(row, column + p, sum[p]);
 }
 
-// use(row, column, first channel, sums) for every pixel of the source and LANES outputs at a time
+// use(row, column, first channel, sums) for every pixel of the source and WIDTH of `outputs` channels at a time
 template <class Use>
 static void convolve(Plane& source, const std::vector<Tap>& taps, const float* w, int outputs, Use use) {
-    for (int first = 0; first < outputs; first += LANES) {
+    for (int first = 0; first < outputs; first += WIDTH) {
         const auto give = [&](int row, int column, const Vector& sum) { use(row, column, first, sum); };
-        for (int row = 0; row < source.height; row++) {
-            int column = 0;
-            for (; column + 7 <= source.width; column += 7) sums<7>(source, taps, w + first, outputs, row, column, give);
-            for (; column + 4 <= source.width; column += 4) sums<4>(source, taps, w + first, outputs, row, column, give);
-            for (; column < source.width; column++) sums<1>(source, taps, w + first, outputs, row, column, give);
-        }
+        for (int row = 0; row < source.height; row++)
+            in_groups(source.width, [&](auto together, int column) {
+                sums<together.value>(source, taps, w + first, whole(outputs), row, column, give);
+            });
     }
 }
 
@@ -76,10 +74,9 @@ static void enlarge(Plane& source, const float* w, Plane& out) {
             std::vector<Tap> taps;
             for (auto [down, row] : seen(r))
                 for (auto [right, column] : seen(c)) taps.push_back({down, right, 3 * row + column});
-            convolve(source, taps, w, out.stored, [&](int row, int column, int first, const Vector& sum) {
+            convolve(source, taps, w, out.channels, [&](int row, int column, int first, const Vector& sum) {
                 if (2 * row + r >= out.height || 2 * column + c >= out.width) return;
-                float* to = out.at(2 * row + r, 2 * column + c) + first;
-                store(to, load(to) + sum);
+                add(out.at(2 * row + r, 2 * column + c) + first, sum);
             });
         }
 }
@@ -88,7 +85,7 @@ template <class Change>
 static void each(Plane& plane, Change change) {
     for (int row = 0; row < plane.height; row++)
         for (int column = 0; column < plane.width; column++)
-            for (int c = 0; c < plane.stored; c += LANES) change(plane.at(row, column) + c, c);
+            for (int c = 0; c < plane.channels; c += WIDTH) change(plane.at(row, column) + c, c);
 }
 
 static void apply_elu(Plane& plane) {
@@ -108,7 +105,7 @@ extern "C" void generate(const Block* blocks, int count, int images, const float
             const float *w1 = w, *b1 = w1 + 9 * block->inputs * inner, *w2 = b1 + inner, *b2 = w2 + 9 * block->inputs * outer;
             Plane a = h, u(h.height, h.width, h.channels);
             apply_elu(a);
-            convolve(a, around(), w1, inner, [&](int row, int column, int first, const Vector& sum) {
+            convolve(a, around(), w1, block->inputs, [&](int row, int column, int first, const Vector& sum) {
                 store(u.at(row, column) + first, elu(sum + load(b1 + first)));
             });
             w = b2 + outer;
@@ -121,9 +118,8 @@ extern "C" void generate(const Block* blocks, int count, int images, const float
                 h = std::move(out);
                 w = b3 + outer;
             } else {
-                convolve(u, around(), w2, outer, [&](int row, int column, int first, const Vector& sum) {
-                    float* to = h.at(row, column) + first;
-                    store(to, load(to) + sum + load(b2 + first));
+                convolve(u, around(), w2, block->outputs, [&](int row, int column, int first, const Vector& sum) {
+                    add(h.at(row, column) + first, sum + load(b2 + first));
                 });
             }
         }

@@ -14,7 +14,7 @@
 #include "vectors.h"
 
 constexpr int FIRST = LANES * (9 * MAPS + 1);  // weights of the maps' layer
-constexpr int TOGETHER = 112 / LANES < 1 ? 1 : 112 / LANES < 7 ? 112 / LANES : 7;  // pixels whose sums fill the registers
+constexpr int USED = CHANNELS > MAPS ? CHANNELS : MAPS;  // of LANES
 
 struct Shape {
     int height, width, outputs, taps, steps;
@@ -45,39 +45,42 @@ class Image {
         for (int p = 0; p < N; p++) use(p, sum[p]);
     }
 
-    // use(offset of the pixel in a plane, sum over taps and source channels) for every pixel
+    // use(place in a plane, sum over taps and source channels) for WIDTH channels of every pixel after the other
     template <int SOURCES = CHANNELS, class Use>
     void convolve(std::vector<float>& source, const std::vector<int>& taps, const float* weights, const float* bias, Use use) {
-        for (int row = 0; row < shape.height; row++) {
-            const long start = at(source, row, 0) - source.data();
-            const auto apply = [&](int first) {
-                return [&, first](int p, const Vector& sum) { use(start + LANES * (first + p), sum); };
-            };
-            int column = 0;
-            for (; column + TOGETHER <= shape.width; column += TOGETHER)
-                sums<TOGETHER, SOURCES>(source.data() + start + LANES * column, taps, weights, bias, apply(column));
-            for (; column < shape.width; column++)
-                sums<1, SOURCES>(source.data() + start + LANES * column, taps, weights, bias, apply(column));
-        }
+        for (int row = 0; row < shape.height; row++)
+            in_groups(shape.width, [&](auto together, int column) {
+                const long start = at(source, row, column) - source.data();
+                for (int lane = 0; lane < USED; lane += WIDTH)
+                    sums<together.value, SOURCES>(
+                        source.data() + start, taps, weights + lane, bias ? bias + lane : nullptr,
+                        [&](int p, const Vector& sum) { use(start + LANES * p + lane, sum); });
+            });
     }
 
     // adds the gradients of weights[taps][SOURCES][LANES] and of the bias behind them
     template <int SOURCES = CHANNELS>
     void weigh(std::vector<float>& source, std::vector<float>& grad, const std::vector<int>& taps, float* weights) {
-        Vector bias{};
-        for (size_t t = 0; t < taps.size(); t++, weights += SOURCES * LANES) {
-            Vector sum[SOURCES] = {};
-            for (int row = 0; row < shape.height; row++) {
-                const float *g = at(grad, row, 0), *s = at(source, row, 0) + LANES * taps[t];
-                for (int column = 0; column < shape.width; column++, g += LANES, s += LANES) {
-                    const Vector value = load(g);
-                    if (t == 0) bias += value;
-                    for (int c = 0; c < SOURCES; c++) sum[c] += value * s[c];
+        constexpr int GROUPS = (SOURCES + REGISTERS - 3) / (REGISTERS - 2), N = (SOURCES + GROUPS - 1) / GROUPS;
+        for (size_t t = 0; t < taps.size(); t++, weights += SOURCES * LANES)
+            for (int lane = 0; lane < USED; lane += WIDTH)
+                for (int first = 0; first < SOURCES; first += N) {
+                    const int from = std::min(first, SOURCES - N);  // the last group may overlap the one before
+                    Vector sum[N] = {};
+                    for (int row = 0; row < shape.height; row++) {
+                        const float *g = at(grad, row, 0) + lane, *s = at(source, row, 0) + LANES * taps[t] + from;
+                        for (int column = 0; column < shape.width; column++, g += LANES, s += LANES) {
+                            const Vector value = load(g);
+                            for (int c = 0; c < N; c++) sum[c] += value * s[c];
+                        }
+                    }
+                    for (int c = first - from; c < N; c++) add(weights + (from + c) * LANES + lane, sum[c]);
                 }
-            }
-            for (int c = 0; c < SOURCES; c++) store(weights + c * LANES, load(weights + c * LANES) + sum[c]);
+        for (int lane = 0; lane < USED; lane += WIDTH) {
+            Vector sum{};
+            pixels([&](int, long place) { sum += load(&grad[place + lane]); });
+            add(weights + lane, sum);
         }
-        store(weights, load(weights) + bias);
     }
 
     template <int SOURCES = CHANNELS>
@@ -90,11 +93,20 @@ class Image {
         return result;
     }
 
+    // use(number of the pixel, its place in a plane) for every pixel
     template <class Use>
     void pixels(Use use) {
         for (int row = 0; row < shape.height; row++)
             for (int column = 0; column < shape.width; column++)
                 use(row * shape.width + column, at(h, row, column) - h.data());
+    }
+
+    // use(place) for WIDTH channels of every pixel after the other
+    template <class Use>
+    void each(Use use) {
+        pixels([&](int, long place) {
+            for (int lane = 0; lane < USED; lane += WIDTH) use(place + lane);
+        });
     }
 
    public:
@@ -137,24 +149,24 @@ class Image {
             std::memcpy(&h[place], features + pixel * CHANNELS, 4 * CHANNELS);
             std::memcpy(&maps[place], conditions + pixel * MAPS, 4 * MAPS);
         });
-        const auto add = [&](long place, const Vector& sum) { store(&h[place], load(&h[place]) + sum); };
-        convolve<MAPS>(maps, around, w, w + FIRST - LANES, add);
+        const auto add_to_h = [&](long place, const Vector& sum) { add(&h[place], sum); };
+        convolve<MAPS>(maps, around, w, w + FIRST - LANES, add_to_h);
         w += FIRST;
         for (int step = 0; step < shape.steps; step++) {
             auto& a = input(step);
             auto& b = middles[middles.size() > 1 ? step : 0];
-            pixels([&](int, long place) { store(&a[place], elu(load(&h[place]))); });
+            each([&](long place) { store(&a[place], elu(load(&h[place]))); });
             const float* bias = w + weights(step) - LANES;
             if (shape.pairs[step]) {
                 convolve(a, taps(step), w, bias, [&](long place, const Vector& sum) { store(&b[place], elu(sum)); });
                 w += weights(step);
-                convolve(b, taps(step), w, bias = w + LANES * CHANNELS, add);
+                convolve(b, taps(step), w, bias = w + LANES * CHANNELS, add_to_h);
             } else {
-                convolve(a, taps(step), w, bias, add);
+                convolve(a, taps(step), w, bias, add_to_h);
             }
             w = bias + LANES;
         }
-        pixels([&](int, long place) { store(&input(shape.steps)[place], elu(load(&h[place]))); });
+        each([&](long place) { store(&input(shape.steps)[place], elu(load(&h[place]))); });
     }
 
     // after `forward`: log p(x) in nats, and into `residuals` its derivatives by the logits
@@ -182,15 +194,17 @@ class Image {
         const float *head = w_end, *w = w_end;
         float *dhead = dw_end, *dw = dw_end;
         pixels([&](int pixel, long place) {
-            const Vector last = load(&input(shape.steps)[place]);
-            Vector sum{};
-            for (int o = 0; o < shape.outputs; o++) {
-                const float g = scale * residuals[pixel * shape.outputs + o];
-                sum += g * load(head + o * LANES);
-                store(dhead + o * LANES, load(dhead + o * LANES) + g * last);
-                dhead[shape.outputs * LANES + o] += g;
+            const float* g = residuals + pixel * shape.outputs;
+            for (int o = 0; o < shape.outputs; o++) dhead[shape.outputs * LANES + o] += scale * g[o];
+            for (int lane = 0; lane < USED; lane += WIDTH) {
+                const Vector last = load(&input(shape.steps)[place + lane]);
+                Vector sum{};
+                for (int o = 0; o < shape.outputs; o++) {
+                    sum += scale * g[o] * load(head + o * LANES + lane);
+                    add(dhead + o * LANES + lane, scale * g[o] * last);
+                }
+                store(&gradient[place + lane], sum * slope(last));
             }
-            store(&gradient[place], sum * slope(last));
         });
         for (int step = shape.steps - 1; step >= 0; step--) {
             auto& a = input(step);

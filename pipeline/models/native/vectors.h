@@ -1,9 +1,23 @@
-// LANES floats (a power of two) at a time, in the compiler's own vectors.
+// As many floats at a time as the processor's registers hold, no more than LANES (a power of two), in the compiler's own
+// vectors: longer ones would go through memory.
 #pragma once
+#include <algorithm>
 #include <cstring>
+#include <type_traits>
 
-typedef float Vector __attribute__((vector_size(4 * LANES)));
-typedef int Integers __attribute__((vector_size(4 * LANES)));
+#if defined(__AVX512F__)
+constexpr int REGISTERS = 32, FLOATS = 16;
+#elif defined(__AVX2__)
+constexpr int REGISTERS = 16, FLOATS = 8;
+#elif defined(__ARM_NEON)
+constexpr int REGISTERS = 32, FLOATS = 4;
+#else
+constexpr int REGISTERS = 16, FLOATS = 4;
+#endif
+constexpr int WIDTH = FLOATS < LANES ? FLOATS : LANES;
+
+typedef float Vector __attribute__((vector_size(4 * WIDTH)));
+typedef int Integers __attribute__((vector_size(4 * WIDTH)));
 
 static inline Vector load(const float* from) {
     Vector value;
@@ -12,6 +26,8 @@ static inline Vector load(const float* from) {
 }
 
 static inline void store(float* to, const Vector& value) { std::memcpy(to, &value, sizeof value); }
+
+static inline void add(float* to, const Vector& value) { store(to, load(to) + value); }
 
 static inline Vector elu(const Vector& x) {
     Vector low = x < 0.0f ? x : Vector{};
@@ -27,3 +43,13 @@ static inline Vector elu(const Vector& x) {
 
 // The derivative of elu, from its value, which is never below -1.
 static inline Vector slope(const Vector& value) { return value > 0.0f ? Vector{} + 1.0f : value + 1.0f; }
+
+// work(how many, from where) on all of `count`, as many at once as have sums in registers, beside a weight and an input
+template <class Work>
+static inline void in_groups(int count, Work work) {
+    int at = 0;
+    for (; at + 14 <= count; at += 14) work(std::integral_constant<int, 14>{}, at);
+    for (; at + 7 <= count; at += 7) work(std::integral_constant<int, 7>{}, at);
+    for (; at + 4 <= count; at += 4) work(std::integral_constant<int, 4>{}, at);
+    for (; at < count; at++) work(std::integral_constant<int, 1>{}, at);
+}
