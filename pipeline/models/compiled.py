@@ -21,7 +21,7 @@ from pipeline.models.native import Compiled, in_parts
 Layers = Iterable[tuple[Tensor, Tensor]]
 """Weights (outputs, inputs, taps) and biases (outputs,), in the order of use."""
 LANES = 16
-"""Floats that generator.cpp takes at a time."""
+"""generator.cpp stores channels in multiples of so many floats."""
 
 
 class _Shape(ctypes.Structure):

@@ -1,7 +1,6 @@
 // As many floats at a time as the processor's registers hold, no more than LANES (a power of two), in the compiler's own
 // vectors: longer ones would go through memory.
 #pragma once
-#include <algorithm>
 #include <cstring>
 #include <type_traits>
 
