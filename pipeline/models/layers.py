@@ -23,6 +23,7 @@ class WeightNorm(nn.Module):
     """
 
     mask: Tensor | None
+    unused: Tensor | None
 
     def __init__(
         self, shape: tuple[int, ...], out_axis: int = 0, mask: Tensor | None = None, initial_scale: float = 1.0
@@ -34,6 +35,8 @@ class WeightNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(shape[out_axis]))
         self.bias = nn.Parameter(torch.zeros(shape[out_axis]))
         self.register_buffer("mask", mask, persistent=False)
+        unused = None if mask is None else 1 - mask.amax(tuple(range(1, mask.dim())), keepdim=True)
+        self.register_buffer("unused", unused, persistent=False)
 
     @property
     def weight(self) -> Tensor:
@@ -41,10 +44,11 @@ class WeightNorm(nn.Module):
         kept: Tensor | None = self.__dict__.get("_kept")
         if kept is not None:
             return kept
-        direction = self.direction if self.mask is None else self.direction * self.mask
-        axes = [axis for axis in range(direction.dim()) if axis != self.out_axis]
-        scale = self.gain * torch.rsqrt(direction.square().sum(axes) + 1e-12)
-        return direction * scale.view([-1 if axis == self.out_axis else 1 for axis in range(direction.dim())])
+        direction: Tensor = self.direction
+        gain = self.gain.view([-1 if axis == self.out_axis else 1 for axis in range(direction.dim())])
+        if self.mask is not None and self.unused is not None:  # a unit with no input would be divided by its norm, 0
+            direction, gain = torch.addcmul(self.unused, direction, self.mask), gain * (1 - self.unused)
+        return torch._weight_norm(direction, gain, self.out_axis)  # what torch's parametrization calls: one kernel
 
 
 @contextmanager

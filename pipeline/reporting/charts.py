@@ -16,7 +16,7 @@ from pipeline.units import bits_per_dim, nats_to_bits
 
 PALETTE = (
     "#7a7f87", "#d97706", "#1d4ec4", "#0f9488", "#a21caf", "#b91c1c", "#4d7c0f", "#475569",
-    "#f472b6", "#38bdf8", "#facc15", "#000000",
+    "#f472b6", "#38bdf8", "#facc15", "#000000", "#84cc16",
 )  # fmt: skip
 KL_COLOUR = "#1d4ec4"
 RECONSTRUCTION_COLOUR = "#c9d3e6"

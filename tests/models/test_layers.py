@@ -5,13 +5,13 @@ import torch
 from conftest import PIXELCNN, VAE, VLAE, binary_images
 
 from pipeline import build_model
-from pipeline.models.layers import Conv2d, Linear, WeightNorm, initialize, residual_down, residual_up
+from pipeline.models.layers import Conv2d, ConvTranspose2d, Linear, WeightNorm, initialize, residual_down, residual_up
 
 
-def test_weight_has_norm_gain():
-    layer = Conv2d(3, 5)
+@pytest.mark.parametrize("layer", [Linear(3, 5), Conv2d(3, 5), ConvTranspose2d(3, 5, (4, 4))])
+def test_weight_has_norm_gain(layer):
     layer.gain.data = torch.arange(1.0, 6.0)
-    assert torch.allclose(layer.weight.flatten(1).norm(dim=1), layer.gain)
+    assert torch.allclose(layer.weight.movedim(layer.out_axis, 0).flatten(1).norm(dim=1), layer.gain)
 
 
 def test_weight_matches_torch_parametrization():
