@@ -17,6 +17,8 @@ Network = Literal["resnet", "densenet"]
 BLOCKS = (2, 2, 3)
 """ResNet blocks at full, half and quarter size."""
 DENSE_STEPS = 3
+START_LOG_SCALE = -2.0
+"""Of σ in q(z|x), whose means start with a variance of 1: were z mostly noise, the decoder might learn to ignore it."""
 
 
 class DenseBlock(nn.Module):
@@ -74,7 +76,9 @@ class MapPosterior(Posterior):
             made, width = trunk(network, width, blocks)
             layers += made
         self.layers = nn.Sequential(*layers)
-        self.head = Conv2d(width, 2 * latent_maps, 1, initial_scale=0.1)
+        of_mean_and_log_scale = torch.tensor([[0.0, START_LOG_SCALE], [1.0, 0.1]])
+        mean, scale = of_mean_and_log_scale.repeat_interleave(latent_maps, 1)
+        self.head = Conv2d(width, 2 * latent_maps, 1, initial_mean=mean, initial_scale=scale)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """The features are maps (B, `features_of`, H/4, W/4)."""

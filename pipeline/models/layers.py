@@ -18,19 +18,24 @@ from torch import Tensor, nn
 class WeightNorm(nn.Module):
     """Base of all layers with weights; a subclass applies `weight` and `bias`.
 
-    `shape` is the weight's shape, `out_axis` the axis of its output units. `initial_scale` is the standard deviation
-    that data-dependent initialisation gives the layer's output.
+    `shape` is the weight's shape, `out_axis` the axis of its output units. `initial_mean` and `initial_scale` are mean
+    and standard deviation that data-dependent initialisation gives the layer's output, (outputs,) or one for all units.
     """
 
     mask: Tensor | None
     unused: Tensor | None
 
     def __init__(
-        self, shape: tuple[int, ...], out_axis: int = 0, mask: Tensor | None = None, initial_scale: float = 1.0
+        self,
+        shape: tuple[int, ...],
+        out_axis: int = 0,
+        mask: Tensor | None = None,
+        initial_mean: float | Tensor = 0.0,
+        initial_scale: float | Tensor = 1.0,
     ) -> None:
         super().__init__()
         self.out_axis = out_axis
-        self.initial_scale = initial_scale
+        self.initial_mean, self.initial_scale = initial_mean, initial_scale
         self.direction = nn.Parameter(0.05 * torch.randn(shape))
         self.gain = nn.Parameter(torch.ones(shape[out_axis]))
         self.bias = nn.Parameter(torch.zeros(shape[out_axis]))
@@ -135,7 +140,7 @@ def residual_up(inputs: int, outputs: int, size: tuple[int, int]) -> ResidualBlo
 def initialize(model: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """Draw every direction from `generator`, then set gains and biases from one pass over `images` (B, C, H, W).
 
-    After it each layer's output over this batch has, per unit, mean 0 and standard deviation `initial_scale`
+    After it each layer's output over this batch has, per unit, its `initial_mean` and `initial_scale`
     (Salimans and Kingma, 2016, section 3). A layer used several times (tied weights) is set at its first use.
     `model.loss(images, generator)` is the pass.
     """
@@ -162,8 +167,9 @@ def _standardize(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor | None
     assert isinstance(layer, WeightNorm)
     axes = [axis for axis in range(output.dim()) if axis != 1]
     deviation, mean = torch.std_mean(output, axes)
-    scale = layer.initial_scale / torch.where(deviation > 1e-5, deviation, 1.0)
+    start, spread = (torch.as_tensor(value).to(mean) for value in (layer.initial_mean, layer.initial_scale))
+    scale = spread / torch.where(deviation > 1e-5, deviation, 1.0)
     layer.gain.copy_(scale)
-    layer.bias.copy_(-mean * scale)
+    layer.bias.copy_(start - mean * scale)
     shape = [1, -1] + [1] * (output.dim() - 2)
-    return (output - mean.view(shape)) * scale.view(shape)
+    return (output - mean.view(shape)) * scale.view(shape) + start.expand_as(mean).view(shape)

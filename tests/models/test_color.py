@@ -90,6 +90,13 @@ def test_z_is_sixteen_maps_of_a_quarter_of_the_size(network):
     assert MapGenerator(network, 8, 12, (16, 8, 8), 5)(mean).shape == (2, 5, 32, 32)
 
 
+def test_z_is_not_mostly_noise_at_the_start():
+    mean, log_scale, _ = initialized(COLOR_VLAE).posterior.encode(color_images(64, SHAPE))
+    assert mean.std().item() == pytest.approx(1, rel=0.01)
+    assert log_scale.mean().item() == pytest.approx(-2, abs=0.01)
+    assert log_scale.std().item() == pytest.approx(0.1, rel=0.02)
+
+
 def test_paper_sizes_are_the_defaults():
     block = ColorModelConfig("resnet", "gaussian", "af", "pixelcnnpp")
     assert (block.channels, block.inner_channels, block.latent_maps) == (48, 96, 16)

@@ -49,8 +49,9 @@ def test_initialisation_standardises_every_layer(block, generator):
     for layer, output in outputs.items():
         deviation, mean = torch.std_mean(output, [axis for axis in range(output.dim()) if axis != 1])
         varying = deviation > 1e-4
-        assert torch.allclose(mean, torch.zeros_like(mean), atol=2e-3)
-        assert torch.allclose(deviation[varying], torch.full_like(deviation[varying], layer.initial_scale), rtol=1e-2)
+        expected = torch.as_tensor(layer.initial_scale).expand_as(deviation)
+        assert torch.allclose(mean, torch.as_tensor(layer.initial_mean).expand_as(mean), atol=2e-3)
+        assert torch.allclose(deviation[varying], expected[varying], rtol=1e-2)
     assert sum(bool((output.std() > 1e-4).item()) for output in outputs.values()) > len(outputs) / 2
 
 
