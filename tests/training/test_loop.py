@@ -88,7 +88,7 @@ def test_a_colour_model_learns_and_resumes_to_the_same_bits(tmp_path, bfloat16):
 
     def go(name, **changes):
         plan = dataclasses.replace(
-            PLAN, objective=Objective("soft_free_bits", 20.0), bfloat16=bfloat16, steps=40, **changes
+            PLAN, objective=Objective("soft_free_bits", 200.0), bfloat16=bfloat16, steps=40, **changes
         )
         batches = Batches(color_images(64, shape).to(torch.uint8), False, 16, 0)
         return train(build_model(COLOR_VLAE, shape), batches, color_images(8, shape, 1), plan, tmp_path / name)
