@@ -192,7 +192,7 @@ ABLATION = Table(
     4096,
     (
         _own("Unconditional PixelCNN", 87.55, "pixelcnn", "pixelcnn_5x5", kl=0.0),
-        _own("PixelCNN decoder + Gaussian prior", 79.48, "vlae_gaussian_prior", kl=10.60),
+        _own("PixelCNN decoder + Gaussian prior", 79.48, "vlae_gaussian_prior", "vlae_gaussian_prior_untied", kl=10.60),
         _own("PixelCNN decoder + AF prior", 78.94, "vlae", *_UNTIED, kl=11.73),
     ),
     stand_ins=("mnist5k",),
