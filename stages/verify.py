@@ -25,7 +25,7 @@ from pipeline.publishing.verification import (
     compare,
     derived_faults,
 )
-from pipeline.reporting.published import read_published
+from pipeline.reporting.published import PER_IMAGE, read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
 from stages.machine import exact_device
 
@@ -64,7 +64,7 @@ def verify(device: torch.device, folder: Path) -> Verification:
         raise DataError("model.safetensors is not the file that was published")
     compared, samples = column(metrics)
     if compared not in published.per_image:
-        raise DataError(f"per_image.csv lacks {compared}")
+        raise DataError(f"{PER_IMAGE} lacks {compared}")
     if faults := derived_faults(metrics, published.per_image["nll"], dataset.image_shape):
         raise DataError(f"metrics.json: {'; '.join(faults)}")
     chosen = choose(len(dataset.test))

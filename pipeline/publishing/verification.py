@@ -31,7 +31,7 @@ TOLERANCE = 0.01
 """Nats that the mean difference may be off beyond its interval: 0.005 for weights stored in float16, 0.0005 for
 3 decimals an image, and the rest for float32 sums in another order on another processor."""
 DECIMALS = 0.0005
-"""Nats an image: per_image.csv has 3 decimals."""
+"""Nats an image: per_image.csv.gz has 3 decimals."""
 SUMS = 5e-6
 """Part of an exact NLL: float32 sums in another order move the Unconditional Decoder's 90 nats by less than 0.0001
 (compiled, beside layer by layer)."""
@@ -87,7 +87,7 @@ class Verification:
 
 
 def column(metrics: dict[str, Any]) -> tuple[str, int]:
-    """The column of per_image.csv to compare with, and its K."""
+    """The column of per_image.csv.gz to compare with, and its K."""
     if metrics["exact"] or metrics["importance_samples"] <= SAMPLES:
         return "nll", metrics["importance_samples"]
     return f"nll_k{SAMPLES}", SAMPLES
@@ -127,7 +127,7 @@ def compare(
     chosen: np.ndarray,
     fresh: dict[str, np.ndarray],
 ) -> Verification:
-    """Judge `fresh`, nats of the `chosen` test images (n,), by a published metrics.json and per_image.csv.
+    """Judge `fresh`, nats of the `chosen` test images (n,), by a published metrics.json and per_image.csv.gz.
 
     Columns nll, reconstruction and kl, and if the published K is larger the NLL at_published_k (m,) of the first m.
     """
@@ -135,7 +135,7 @@ def compare(
     change = fresh["nll"] - per_image[name][chosen]
     nll = _compare("NLL", metrics["nll"], per_image["nll"], chosen, change)
     if nll.difference.se > MOST_NOISE * nll.verified.se:
-        nll.faults.append("per_image.csv is not of these images")
+        nll.faults.append("per_image.csv.gz is not of these images")
     if metrics["exact"]:
         if (np.abs(change) > DECIMALS + SUMS * np.abs(fresh["nll"])).any():
             nll.faults.append(f"the NLL of an image, which is exact, is off by {np.abs(change).max():.4f}")
@@ -157,7 +157,7 @@ def _compare(name: str, published: float, values: np.ndarray, chosen: np.ndarray
     difference, verified = _mean(change), _mean(values[chosen] + change)
     faults = []
     if abs(values.mean() - published) > TOLERANCE / 10:
-        faults.append(f"{name} {published:.3f} is not the mean of per_image.csv, {values.mean():.3f}")
+        faults.append(f"{name} {published:.3f} is not the mean of per_image.csv.gz, {values.mean():.3f}")
     faults += _differ(name, difference)
     if not verified.low <= published <= verified.high:
         faults.append(f"{name} {published:.2f} is outside {verified.low:.2f} to {verified.high:.2f}")

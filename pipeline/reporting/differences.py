@@ -36,6 +36,8 @@ PAIRS = (
          -paper.AF_GAIN_TRAIN.nats),
     Pair("AF prior − IAF posterior, factorized decoder", "af_vae", "iaf_vae", "mnist_static"),
     Pair("AF prior − Gaussian prior, PixelCNN decoder", "vlae", "vlae_gaussian_prior", "mnist_dynamic"),
+    Pair("AF prior − Gaussian prior, PixelCNN decoder, untied", "vlae_untied", "vlae_gaussian_prior_untied",
+         "mnist_dynamic"),
     Pair("AF prior − Gaussian prior, factorized decoder", "af_vae", "vae"),
     Pair("latent code − none", "vlae", "pixelcnn", "mnist_dynamic"),
     Pair("PixelCNN decoder − factorized decoder, AF prior", "vlae", "af_vae", "mnist_static"),

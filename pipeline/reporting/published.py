@@ -18,6 +18,9 @@ TRAINING_KEYS = (
     "batch_size", "training", "steps_planned", "device", "train_minutes", "processor", "stored_precision", "commit"
 )  # fmt: skip
 
+PER_IMAGE = "per_image.csv.gz"
+"""The columns of per_image.csv, compressed: a third of the size."""
+
 PICTURES = {"reconstructions": "test images and their decompressions", "samples": "64 samples"}
 """What a published model drew, by the name of the file."""
 
@@ -55,7 +58,7 @@ def read_published(folder: Path) -> Published:
         config=read_file(folder, "config.json", (*CONFIG_KEYS, *TRAINING_KEYS)),
         history=read_file(folder, "history.csv", HISTORY_COLUMNS),
         metrics=metrics,
-        per_image=read_per_image(folder, metrics, columns) if evaluated else {},
+        per_image=read_per_image(folder, PER_IMAGE, metrics, columns) if evaluated else {},
         note=" ".join(note.read_text(encoding="utf-8").split()) if note.exists() else "",
         pictures={name: file.read_bytes() for name in PICTURES if (file := folder / f"{name}.png").exists()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import zipfile
 import zlib
@@ -130,18 +131,18 @@ def read_run(folder: Path, dataset: str, model: str) -> Run:
         config=config,
         history=read_file(folder, "history.csv", HISTORY_COLUMNS),
         metrics=metrics,
-        per_image=read_per_image(folder, metrics, ("nll", "kl")),
+        per_image=read_per_image(folder, "per_image.csv", metrics, ("nll", "kl")),
         per_image_train=read_file(folder, "per_image_train.csv", ("nll",)),
         dimensions=read_file(folder, "dimensions.csv", ()),
         panels=read_file(folder, "panels.npz", ("samples",)),
     )
 
 
-def read_per_image(folder: Path, metrics: dict[str, Any], columns: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The columns of per_image.csv, nats of each image; RunError unless there is a row for each that was evaluated."""
-    per_image = read_file(folder, "per_image.csv", columns)
+def read_per_image(folder: Path, file: str, metrics: dict[str, Any], columns: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The columns of a file, nats of each image; RunError unless there is a row for each image that was evaluated."""
+    per_image = read_file(folder, file, columns)
     if len(per_image["nll"]) != metrics["images"] or np.isnan([*per_image.values()]).any():
-        raise RunError(f"run {folder}: per_image.csv is cut; delete it, then {MEND}")
+        raise RunError(f"run {folder}: {file} is cut; delete it, then {MEND}")
     return per_image
 
 
@@ -160,7 +161,7 @@ def read_file(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    with path.open(newline="") as file:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="") as file:
         rows = list(csv.DictReader(file))
     return {column: np.array([float(row[column] or "nan") for row in rows]) for column in (rows[0] if rows else ())}
 
@@ -170,4 +171,9 @@ def _read_panels(path: Path) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
-_READERS = {".json": lambda path: json.loads(path.read_text()), ".csv": _read_columns, ".npz": _read_panels}
+_READERS = {
+    ".json": lambda path: json.loads(path.read_text()),
+    ".csv": _read_columns,
+    ".gz": _read_columns,
+    ".npz": _read_panels,
+}

@@ -28,7 +28,7 @@ NOISE = np.random.default_rng(1).normal(size=(3, COUNT))
 
 
 def published(exact: bool = False) -> tuple[dict, dict]:
-    """metrics.json and per_image.csv of 3,000 images: NLL is 1 nat lower at K = 4096 than at 64, there 2 than −ELBO."""
+    """metrics.json and per_image.csv.gz of 3,000 images: NLL is 1 nat lower at K = 4096 than at 64, 2 than −ELBO."""
     if exact:
         return {"nll": HARD.mean(), "kl_nats": 0, "exact": True, "importance_samples": 0}, {"nll": HARD.round(3)}
     table = {"nll": HARD - 1, "nll_k64": HARD + 0.2 * NOISE[0], "kl": CODE + 0.1 * NOISE[1]}
@@ -84,7 +84,7 @@ def test_a_kl_that_is_not_that_of_the_images_is_found():
     metrics, table = published()
     (fault,) = judged(metrics | {"kl_nats": metrics["kl_nats"] + 0.01}, table).faults
     assert fault.startswith("KL ")
-    assert "is not the mean of per_image.csv" in fault
+    assert "is not the mean of per_image.csv.gz" in fault
 
 
 @pytest.mark.parametrize("change", [-0.15, 0.15])
@@ -152,7 +152,7 @@ def test_an_exact_nll_is_compared_image_by_image():
 def test_a_mean_that_is_not_that_of_the_images_is_found():
     metrics, table = published()
     (fault,) = judged(metrics | {"nll": metrics["nll"] - 0.01}, table).faults
-    assert "is not the mean of per_image.csv" in fault
+    assert "is not the mean of per_image.csv.gz" in fault
 
 
 def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_right():
@@ -166,7 +166,7 @@ def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_
 def test_rows_of_other_images_are_found_though_their_mean_is_right():
     metrics, table = published()
     mixed = {name: np.roll(values, 1) for name, values in table.items()}
-    assert "per_image.csv is not of these images" in judged(metrics, mixed).faults
+    assert "per_image.csv.gz is not of these images" in judged(metrics, mixed).faults
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pipeline.config import load_params
 from pipeline.data.datasets import Dataset
 from pipeline.reporting.runs import read_run
 from pipeline.units import nats_to_bits
+from stages.publish import write_per_image
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 100
@@ -135,7 +136,7 @@ def make_published(params):
                 values |= _color_metrics(values)
             (folder / "metrics.json").write_text(json.dumps(values | metrics))
             per_image = _per_image(nll, kl, posterior != "none")
-            _write_csv(folder / "per_image.csv", {"nll": per_image["nll"], "kl": per_image["kl"]})
+            write_per_image(folder, {"nll": per_image["nll"], "kl": per_image["kl"]})
         return folder
 
     return write

@@ -15,6 +15,7 @@ from pipeline.reporting.published_views import code_view, compute_view, fit_view
 from pipeline.reporting.runs import RunError
 from pipeline.reporting.tables import shown_tables, table_records
 from pipeline.reporting.views import claims_view
+from stages.publish import write_per_image
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_one_without_metrics_has_a_curve_and_no_row(new_published):
     assert text_records([curve]) == []
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "history.csv", "per_image.csv"])
+@pytest.mark.parametrize("name", ["metrics.json", "history.csv", "per_image.csv.gz"])
 def test_a_damaged_file_is_named_with_the_way_back(make_published, tmp_path, name):
     folder = make_published(tmp_path)
     (folder / name).write_text("?")
@@ -59,9 +60,8 @@ def test_a_damaged_file_is_named_with_the_way_back(make_published, tmp_path, nam
 
 def test_per_image_has_a_row_for_every_image(make_published, tmp_path):
     folder = make_published(tmp_path)
-    rows = (folder / "per_image.csv").read_text().splitlines(keepends=True)
-    (folder / "per_image.csv").write_text("".join(rows[:-1]))
-    with pytest.raises(RunError, match=r"per_image\.csv is cut"):
+    write_per_image(folder, {name: values[:-1] for name, values in read_published(folder).per_image.items()})
+    with pytest.raises(RunError, match=r"per_image\.csv\.gz is cut"):
         read_published(folder)
 
 

@@ -47,8 +47,7 @@ def shift(folder: Path, nats: float, rows: slice = slice(None)) -> None:
     per_image = read_published(folder).per_image
     for name in per_image.keys() - {"kl"}:
         per_image[name][rows] += nats
-    table = np.stack([*per_image.values()], axis=1)
-    np.savetxt(folder / "per_image.csv", table, "%.3f", ",", header=",".join(per_image), comments="")
+    publish.write_per_image(folder, per_image)
     nll = bootstrap(per_image["nll"], read_published(folder).metrics["seed"])
     change_metrics(folder, nll=nll.mean, nll_low=nll.low, nll_high=nll.high)
 
@@ -92,8 +91,7 @@ def test_a_number_other_than_the_weights_is_found_and_the_models_named(published
 
 def test_a_kl_other_than_the_weights_is_found(published, capsys):
     table = {name: values + 0.5 * (name == "kl") for name, values in read_published(VLAE).per_image.items()}
-    rows = np.stack([*table.values()], axis=1)
-    np.savetxt(VLAE / "per_image.csv", rows, "%.3f", ",", header=",".join(table), comments="")
+    publish.write_per_image(VLAE, table)
     kl = table["kl"].mean()
     reconstruction = -read_published(VLAE).metrics["elbo"] - kl
     change_metrics(VLAE, kl_nats=kl, kl_bits=kl / math.log(2), reconstruction_nats=reconstruction)
@@ -113,7 +111,7 @@ def test_the_stage_ends_with_status_1(published):
 def test_a_mean_of_no_images_is_found(published, capsys):
     change_metrics(VLAE, nll=read_published(VLAE).metrics["nll"] - 0.02)
     assert "published/mnist5k/vlae: " in (message := errors(capsys))
-    assert "is not the mean of per_image.csv" in message
+    assert "is not the mean of per_image.csv.gz" in message
 
 
 def test_one_image_of_an_exact_model_is_enough(published, capsys):
@@ -128,10 +126,9 @@ def test_an_interval_other_than_the_images_say_is_found(published, capsys):
 
 def test_a_missing_column_is_named(published, capsys):
     table = read_published(VLAE).per_image
-    rows = np.stack([table["nll"], table["kl"]], axis=1)
-    np.savetxt(VLAE / "per_image.csv", rows, "%.3f", ",", header="nll,kl", comments="")
+    publish.write_per_image(VLAE, {name: table[name] for name in ("nll", "kl")})
     change_metrics(VLAE, importance_samples=256)
-    assert "published/mnist5k/vlae: per_image.csv lacks nll_k64" in errors(capsys)
+    assert "published/mnist5k/vlae: per_image.csv.gz lacks nll_k64" in errors(capsys)
 
 
 def test_other_weights_are_found(published, capsys):
@@ -152,7 +149,7 @@ def test_other_data_are_found(published, capsys):
     assert "was not evaluated on the test images of this data set" in errors(capsys)
 
 
-@pytest.mark.parametrize("name", ["config.json", "per_image.csv", "model.safetensors", "history.csv"])
+@pytest.mark.parametrize("name", ["config.json", "per_image.csv.gz", "model.safetensors", "history.csv"])
 def test_a_missing_file_is_named_and_the_other_models_verified(published, capsys, name):
     (PIXELCNN / name).unlink()
     with pytest.raises(SystemExit) as exit_:
@@ -182,7 +179,7 @@ def test_nothing_published_is_said(repository, capsys):
 
 
 def test_an_unevaluated_training_needs_no_verification(published, capsys):
-    for name in ("metrics.json", "per_image.csv", "model.safetensors"):
+    for name in ("metrics.json", "per_image.csv.gz", "model.safetensors"):
         (PIXELCNN / name).unlink()
     verify.main()
     assert "pixelcnn" not in capsys.readouterr().out
