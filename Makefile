@@ -8,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 
 # The rows of the paper's tables, and the curve over contexts.
 VAES := vae,af_vae,af_vae_annealed,iaf_vae
-ROWS := vlae,vlae_untied,vlae_annealed,vlae_gaussian_prior,vlae_iaf_posterior
+ROWS := vlae,vlae_untied,vlae_annealed,vlae_gaussian_prior,vlae_gaussian_prior_untied,vlae_iaf_posterior
 COLOR_ROWS := resnet_vlae,densenet_vlae,densenet_vlae_4x2,densenet_vlae_5x3,densenet_vlae_grayscale
 CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
 

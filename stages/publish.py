@@ -5,8 +5,6 @@ python -m stages.publish --dataset mnist_static --model vlae
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import shutil
 import sys
@@ -14,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline.config import ParamError, Params, load_params
@@ -23,7 +20,7 @@ from pipeline.models.runs import load_run
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
-from pipeline.reporting.published import PER_IMAGE
+from pipeline.reporting.published import write_per_image
 from pipeline.reporting.runs import Run, read_file, read_run
 from pipeline.reporting.sheets import model_sheets, save_sheet
 from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
@@ -67,19 +64,12 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
 
 
 def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:
-    """metrics.json with where it comes from, and of each image NLL at the published K and the verification's, KL."""
+    """metrics.json with its origin, and per_image.csv.gz: NLL at the published and the verification's K, KL."""
     origin = {key: config[key] for key in ("epochs", "train_minutes", "device", "processor", "commit", "data_sha256")}
     metrics = run.metrics | origin | {"model_sha256": file_sha256(folder / "model.safetensors")}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     columns = list(dict.fromkeys(("nll", column(run.metrics)[0], *(() if run.metrics["exact"] else ("kl",)))))
     write_per_image(folder, {name: run.per_image[name] for name in columns})
-
-
-def write_per_image(folder: Path, columns: dict[str, np.ndarray]) -> None:
-    """Nats of each image (n,), to 3 decimals; the same bytes whenever it is written."""
-    text = io.BytesIO()
-    np.savetxt(text, np.stack([*columns.values()], axis=1), "%.3f", ",", header=",".join(columns), comments="")
-    (folder / PER_IMAGE).write_bytes(gzip.compress(text.getvalue(), mtime=0))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def compare(
     change = fresh["nll"] - per_image[name][chosen]
     nll = _compare("NLL", metrics["nll"], per_image["nll"], chosen, change)
     if nll.difference.se > MOST_NOISE * nll.verified.se:
-        nll.faults.append("per_image.csv.gz is not of these images")
+        nll.faults.append("the published NLLs are not of these images")
     if metrics["exact"]:
         if (np.abs(change) > DECIMALS + SUMS * np.abs(fresh["nll"])).any():
             nll.faults.append(f"the NLL of an image, which is exact, is off by {np.abs(change).max():.4f}")
@@ -157,7 +157,7 @@ def _compare(name: str, published: float, values: np.ndarray, chosen: np.ndarray
     difference, verified = _mean(change), _mean(values[chosen] + change)
     faults = []
     if abs(values.mean() - published) > TOLERANCE / 10:
-        faults.append(f"{name} {published:.3f} is not the mean of per_image.csv.gz, {values.mean():.3f}")
+        faults.append(f"{name} {published:.3f} is not the mean of the published images, {values.mean():.3f}")
     faults += _differ(name, difference)
     if not verified.low <= published <= verified.high:
         faults.append(f"{name} {published:.2f} is outside {verified.low:.2f} to {verified.high:.2f}")

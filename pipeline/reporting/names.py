@@ -16,7 +16,7 @@ NAMES = {
     "vlae_annealed": "VLAE, untied, annealed",
     "vlae_5x5": "VLAE, untied, 5×5 masks, 16 filters",
     "vlae_gaussian_prior": "VLAE, Gaussian prior",
-    "vlae_gaussian_prior_untied": "VLAE, Gaussian prior, untied",
+    "vlae_gaussian_prior_untied": "VLAE, untied, Gaussian prior",
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
     "vlae_downsampled": "VLAE, down-sampled context",

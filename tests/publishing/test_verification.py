@@ -84,7 +84,7 @@ def test_a_kl_that_is_not_that_of_the_images_is_found():
     metrics, table = published()
     (fault,) = judged(metrics | {"kl_nats": metrics["kl_nats"] + 0.01}, table).faults
     assert fault.startswith("KL ")
-    assert "is not the mean of per_image.csv.gz" in fault
+    assert "is not the mean of the published images" in fault
 
 
 @pytest.mark.parametrize("change", [-0.15, 0.15])
@@ -152,7 +152,7 @@ def test_an_exact_nll_is_compared_image_by_image():
 def test_a_mean_that_is_not_that_of_the_images_is_found():
     metrics, table = published()
     (fault,) = judged(metrics | {"nll": metrics["nll"] - 0.01}, table).faults
-    assert "is not the mean of per_image.csv.gz" in fault
+    assert "is not the mean of the published images" in fault
 
 
 def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_right():
@@ -166,7 +166,7 @@ def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_
 def test_rows_of_other_images_are_found_though_their_mean_is_right():
     metrics, table = published()
     mixed = {name: np.roll(values, 1) for name, values in table.items()}
-    assert "per_image.csv.gz is not of these images" in judged(metrics, mixed).faults
+    assert "the published NLLs are not of these images" in judged(metrics, mixed).faults
 
 
 @pytest.mark.parametrize(

