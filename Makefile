@@ -16,9 +16,11 @@ repro: .venv/installed
 	$(BIN)/dvc repro
 	@echo "The report is in reports/index.html (open it in a browser) and reports/report.md."
 
+# omniglot is Burda's file; make paper OMNIGLOT=omniglot_rebuilt takes Lake's drawings.
+OMNIGLOT ?= omniglot
 paper: .venv/installed
 	$(BIN)/dvc exp run -n paper -S scale=paper -S training.images=train+valid \
-	  -S 'binary_datasets=[mnist_static,mnist_dynamic,omniglot,caltech101]' \
+	  -S 'binary_datasets=[mnist_static,mnist_dynamic,$(OMNIGLOT),caltech101]' \
 	  -S 'color_datasets=[cifar10]' -S 'vae_models=[$(VAES)]' -S 'vlae_models=[$(ROWS)]' \
 	  -S 'evaluate_models=[$(VAES),pixelcnn,$(ROWS)]' \
 	  -S 'color_vae_models=[resnet_af_vae,resnet_iaf_vae]' -S 'color_pixelcnn_models=[pixelcnnpp]' \

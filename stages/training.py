@@ -108,8 +108,10 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
 def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlier, list[dict[str, Any]]]:
     """A published training to go on with; and its origin, after those of the trainings that it went on with itself.
 
-    ParamError if it is not the beginning of the training that `config` plans, OSError if there is none.
+    ParamError if there is none or it is not the beginning of the training that `config` plans, OSError if damaged.
     """
+    if not (folder / "config.json").is_file():
+        raise ParamError(f"training.start = 'published': {folder}/ has no model to go on with; 'scratch' starts anew")
     earlier = load_run(folder)
     steps = earlier.config["steps"]
     same = ("data_sha256", "seed", "batch_size", "validate_every", "validate_images")
@@ -125,7 +127,7 @@ def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlie
     if differing:
         raise ParamError(f"training.start: {folder} is not a beginning of this training ({'; '.join(differing)})")
     history = cast(list[dict[str, float]], pd.read_csv(folder / "history.csv").to_dict("records"))
-    origin = {key: earlier.config[key] for key in ("steps", "train_minutes", "commit", "processor")}
+    origin = {key: earlier.config[key] for key in ("steps", "train_minutes", "precision", "commit", "processor")}
     origin["model_sha256"] = file_sha256(folder / "model.safetensors")
     seconds = 60 * earlier.config["train_minutes"]
     return Earlier(earlier.model, steps, history, seconds), [*earlier.config.get("starts", []), origin]

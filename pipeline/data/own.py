@@ -11,15 +11,20 @@ from pipeline.data.sources import SOURCES, Download, RawFile
 
 
 def register(datasets: Mapping[str, OwnDataset]) -> None:
-    """Make `fetch`, `require` and `prepare` know these data sets; DataError if a loader cannot be imported."""
+    """Make `fetch`, `require` and `prepare` know these data sets.
+
+    DataError if a loader cannot be imported or a file is a tar archive, of which it is not known what to take out.
+    """
     for name, block in datasets.items():
         module, _, function = block.loader.partition(":")
         try:
             loader = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
             raise DataError(f"own_datasets.{name}.loader = {block.loader!r}: cannot be imported ({error})") from error
-        RECIPES[name] = ("binary", block.dynamic, loader)
-        SOURCES[name] = tuple(_download(url, digest) for url, digest in block.files.items())
+        files = tuple(_download(url, digest) for url, digest in block.files.items())
+        if archives := [file.name for file in files if file.is_archive]:
+            raise DataError(f"own_datasets.{name}.files: {archives[0]} is a tar archive, which is not unpacked")
+        RECIPES[name], SOURCES[name] = ("binary", block.dynamic, loader), files
 
 
 def _download(url: str, digest: str) -> Download:

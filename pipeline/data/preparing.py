@@ -40,10 +40,14 @@ CROP_COLUMNS = {  # from, to: the motifs are in the middle and each split has to
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) uint8 and their labels (N,) int64, if there are any."""
+    """Images (N, C, H, W) uint8 and their labels (N,) int64, if there are any; DataError if these are not as many."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) != len(self.images):
+            raise DataError(f"{len(self.images):,} images and {len(self.labels):,} labels")
 
     def take(self, index: slice | np.ndarray) -> "Split":
         """The images and labels at `index`."""
@@ -57,8 +61,8 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
     """Build a data set from the files that `fetch` put into `raw_dir/dataset`.
 
     Validation and test images that come as grey levels are binarized once, by `binarization_seed`.
-    Raises DataError if there is no such data set or a raw file is unreadable, FileNotFoundError if one is not
-    there.
+    Raises DataError if there is no such data set, a raw file is unreadable or the splits are not what a Dataset
+    takes, FileNotFoundError if a raw file is not there.
     """
     if dataset not in RECIPES:
         raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
@@ -72,7 +76,10 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
             split = Split(binarize(split.images, binarization_seed, i), split.labels)
         split = split.take(order)
         values |= {name: split.images, f"{name}_labels": split.labels}
-    return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # only labels can be None
+    try:
+        return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # only labels can be None
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def binarize(levels: np.ndarray, seed: int, split: int) -> np.ndarray:

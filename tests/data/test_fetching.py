@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import DataError, fetch, fetching, mirror_folder, require, sources
+from pipeline.config import OwnDataset
+from pipeline.data import DataError, fetch, fetching, mirror_folder, register, require, sources
 from pipeline.data.sources import Download, RawFile
 
 CONTENT = bytes(range(256)) * 40
@@ -199,3 +200,9 @@ def test_mirror_setting(monkeypatch):
 def test_unknown_data_set(tmp_path):
     with pytest.raises(DataError, match=r"mnist6k: no such data set; there are mnist5k, photos"):
         fetch("mnist6k", tmp_path, None, 1, 0)
+
+
+def test_archives_of_ones_own_are_refused():
+    block = OwnDataset("pipeline.data.preparing:prepare", files={"https://example.org/toy.tar.gz": "0" * 64})
+    with pytest.raises(DataError, match=r"own_datasets.toy.files: toy.tar.gz is a tar archive"):
+        register({"toy": block})

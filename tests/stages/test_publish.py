@@ -102,8 +102,8 @@ def test_a_published_training_can_be_gone_on_with_and_published_again(repository
     assert (second.config["steps"], second.config["epochs"]) == (80, 80 / 3)
     (start,) = second.config["starts"]
     assert start == {
-        "steps": 60, "train_minutes": 5.0, "commit": first.config["commit"], "processor": "another",
-        "model_sha256": first.metrics["model_sha256"],
+        "steps": 60, "train_minutes": 5.0, "precision": first.config["precision"], "commit": first.config["commit"],
+        "processor": "another", "model_sha256": first.metrics["model_sha256"],
     }  # fmt: skip
     for name, values in first.history.items():
         assert second.history[name].tolist() == [*values, second.history[name][-1]]
@@ -141,7 +141,7 @@ def test_only_the_same_model_is_gone_on_with(repository):
 
 
 def test_what_is_not_published_cannot_be_gone_on_with(repository):
-    with pytest.raises(FileNotFoundError, match="published/mnist5k/vlae holds no trained model"):
+    with pytest.raises(ParamError, match=r"training\.start = 'published': published/mnist5k/vlae/ has no model"):
         longer_training()
 
 
