@@ -40,14 +40,10 @@ CROP_COLUMNS = {  # from, to: the motifs are in the middle and each split has to
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) uint8 and their labels (N,) int64, if there are any; DataError if these are not as many."""
+    """Images (N, C, H, W) uint8 and their labels (N,) int64, if there are any."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if self.labels is not None and len(self.labels) != len(self.images):
-            raise DataError(f"{len(self.images):,} images and {len(self.labels):,} labels")
 
     def take(self, index: slice | np.ndarray) -> "Split":
         """The images and labels at `index`."""
@@ -68,7 +64,14 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
     kind, dynamic, read = RECIPES[dataset]
     values: dict[str, np.ndarray | None] = {}
-    for i, (name, split) in enumerate(zip(SPLITS, read(raw_dir / dataset), strict=True)):
+    splits = read(raw_dir / dataset)
+    if len(splits) != len(SPLITS):
+        raise DataError(f"{dataset}: {len(splits)} splits, not {len(SPLITS)}")
+    for i, (name, split) in enumerate(zip(SPLITS, splits, strict=True)):
+        if split.images.dtype != np.uint8:
+            raise DataError(f"{dataset}: {name} is {split.images.dtype}, not uint8")
+        if split.labels is not None and len(split.labels) != len(split.images):
+            raise DataError(f"{dataset}: {name} has {len(split.images):,} images and {len(split.labels):,} labels")
         order = _permutation(len(split.images), i)
         if dynamic and name == "valid":
             values["valid_levels"] = split.images[order]

@@ -55,7 +55,7 @@ class Download:
     @property
     def is_archive(self) -> bool:
         """Whether the files are members of a tar archive."""
-        return ".tar" in self.name
+        return self.name.endswith((".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz"))
 
 
 def _single(name: str, digest: str, *folders: str, check: Check = "sha256") -> Download:

@@ -4,15 +4,17 @@ import gzip
 import hashlib
 import io
 import lzma
+import re
 import tarfile
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import OwnDataset
-from pipeline.data import DataError, fetch, fetching, mirror_folder, register, require, sources
+from pipeline.data import DataError, fetch, fetching, mirror_folder, preparing, register, require, sources
 from pipeline.data.sources import Download, RawFile
 
 CONTENT = bytes(range(256)) * 40
@@ -202,7 +204,11 @@ def test_unknown_data_set(tmp_path):
         fetch("mnist6k", tmp_path, None, 1, 0)
 
 
-def test_archives_of_ones_own_are_refused():
-    block = OwnDataset("pipeline.data.preparing:prepare", files={"https://example.org/toy.tar.gz": "0" * 64})
-    with pytest.raises(DataError, match=r"own_datasets.toy.files: toy.tar.gz is a tar archive"):
+@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.tgz", "toy.targets.npy"])
+def test_archives_of_ones_own_are_refused(monkeypatch, name):
+    for registry in (sources.SOURCES, preparing.RECIPES):
+        monkeypatch.setitem(registry, "toy", None)  # put back at the end
+    block = OwnDataset("pipeline.data.preparing:prepare", files={f"https://example.org/{name}": "0" * 64})
+    refused = pytest.raises(DataError, match=f"own_datasets.toy.files: {re.escape(name)} is a tar archive")
+    with nullcontext() if name == "toy.targets.npy" else refused:
         register({"toy": block})

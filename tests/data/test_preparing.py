@@ -154,10 +154,21 @@ def test_unknown_and_missing(tmp_path):
         (np.zeros((9, 8, 8), np.uint8), None, r"own: train is uint8 \(9, 8, 8\), not uint8 \(N, C, H, W\)"),
         (np.zeros((9, 1, 8, 8)), None, "own: train is float64"),
         (np.zeros((9, 1, 8, 8), np.uint8), np.zeros(9, np.int32), "own: train labels are int32"),
-        (np.zeros((9, 1, 8, 8), np.uint8), np.zeros(12, np.int64), "9 images and 12 labels"),
+        (np.zeros((9, 1, 8, 8), np.uint8), np.zeros(12, np.int64), "own: train has 9 images and 12 labels"),
     ],
 )
 def test_what_a_loader_of_ones_own_gets_wrong_is_a_data_error(tmp_path, monkeypatch, images, labels, fault):
     monkeypatch.setitem(RECIPES, "own", ("binary", False, lambda folder: (Split(images, labels),) * 3))
     with pytest.raises(DataError, match=fault):
         prepare("own", tmp_path, SEED)
+
+
+def test_a_loader_of_ones_own_returns_three_splits_of_bytes(tmp_path, monkeypatch):
+    levels = Split(np.zeros((9, 1, 8, 8), np.uint8))
+    for splits, fault in (
+        ((levels, levels), "own: 2 splits, not 3"),
+        ((levels, levels, Split(levels.images / 255)), "own: test is float64, not uint8"),
+    ):
+        monkeypatch.setitem(RECIPES, "own", ("binary", True, lambda folder, splits=splits: splits))
+        with pytest.raises(DataError, match=fault):
+            prepare("own", tmp_path, SEED)
