@@ -64,7 +64,7 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
     kind, dynamic, read = RECIPES[dataset]
     values: dict[str, np.ndarray | None] = {}
-    splits = read(raw_dir / dataset)
+    splits = tuple(read(raw_dir / dataset))  # of one's own it may be a generator
     if len(splits) != len(SPLITS):
         raise DataError(f"{dataset}: {len(splits)} splits, not {len(SPLITS)}")
     for i, (name, split) in enumerate(zip(SPLITS, splits, strict=True)):

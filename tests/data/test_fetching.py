@@ -8,13 +8,12 @@ import re
 import tarfile
 import urllib.error
 import urllib.request
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import OwnDataset
-from pipeline.data import DataError, fetch, fetching, mirror_folder, preparing, register, require, sources
+from pipeline.data import DataError, fetch, fetching, mirror_folder, own, register, require, sources
 from pipeline.data.sources import Download, RawFile
 
 CONTENT = bytes(range(256)) * 40
@@ -204,11 +203,19 @@ def test_unknown_data_set(tmp_path):
         fetch("mnist6k", tmp_path, None, 1, 0)
 
 
-@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.tgz", "toy.targets.npy"])
+def register_toy(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A data set of one's own with this file, forgotten at the end of the test."""
+    monkeypatch.setattr(own, "SOURCES", {})
+    monkeypatch.setattr(own, "RECIPES", {})
+    register({"toy": OwnDataset("pipeline.data.preparing:prepare", files={f"https://example.org/{name}": "0" * 64})})
+
+
+@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.tgz"])
 def test_archives_of_ones_own_are_refused(monkeypatch, name):
-    for registry in (sources.SOURCES, preparing.RECIPES):
-        monkeypatch.setitem(registry, "toy", None)  # put back at the end
-    block = OwnDataset("pipeline.data.preparing:prepare", files={f"https://example.org/{name}": "0" * 64})
-    refused = pytest.raises(DataError, match=f"own_datasets.toy.files: {re.escape(name)} is a tar archive")
-    with nullcontext() if name == "toy.targets.npy" else refused:
-        register({"toy": block})
+    with pytest.raises(DataError, match=f"own_datasets.toy.files: {re.escape(name)} is a tar archive"):
+        register_toy(monkeypatch, name)
+
+
+def test_an_archive_is_known_by_its_ending(monkeypatch):
+    register_toy(monkeypatch, "toy.targets.npy")
+    assert own.SOURCES["toy"][0].urls == ("https://example.org/toy.targets.npy",)

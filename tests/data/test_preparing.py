@@ -165,6 +165,8 @@ def test_what_a_loader_of_ones_own_gets_wrong_is_a_data_error(tmp_path, monkeypa
 
 def test_a_loader_of_ones_own_returns_three_splits_of_bytes(tmp_path, monkeypatch):
     levels = Split(np.zeros((9, 1, 8, 8), np.uint8))
+    monkeypatch.setitem(RECIPES, "own", ("binary", True, lambda folder: (levels for _ in range(3))))
+    assert prepare("own", tmp_path, SEED).test.shape == (9, 1, 8, 8)
     for splits, fault in (
         ((levels, levels), "own: 2 splits, not 3"),
         ((levels, levels, Split(levels.images / 255)), "own: test is float64, not uint8"),
