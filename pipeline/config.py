@@ -24,6 +24,7 @@ Seed = Annotated[int, Range(0, 2**31)]
 Context = Annotated[
     str, Form(r"stack|full|downsampled|[1-9]\d?x[1-9]\d?", 'stack, full, downsampled or a window "AxB" such as 4x2')
 ]
+KernelSize = Literal[3, 5, 7, 9, 11]
 Window = Literal["3x2", "4x2", "5x3", "6x3", "7x4", "8x4", "9x5"]
 Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
 BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101")
@@ -61,7 +62,8 @@ class ModelConfig(_Block):
     flow_hidden_units: tuple[Width, ...] = (640, 640)
     context: Context = "stack"
     masked_layers: Annotated[int, Range(1, 64)] = 6
-    kernel_size: Literal[3, 5, 7, 9, 11] = 3
+    kernel_size: KernelSize = 3
+    first_kernel_size: KernelSize | None = None  # of the layer that sees the image; None: kernel_size
     filters: Width = 12
     tied: bool = True
     conditioning_maps: Width = 4

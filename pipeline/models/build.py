@@ -51,6 +51,7 @@ def _binary_model(block: ModelConfig, image_shape: Shape) -> Model:
             block.conditioning_maps,
             block.filters,
             block.kernel_size,
+            block.first_kernel_size or block.kernel_size,
             block.masked_layers,
             block.tied,
             block.context,

@@ -75,7 +75,8 @@ class PixelCNN(nn.Module):
     be computed once for any number of latent samples. `tied`: the B layers share one set of weights. `context` is
     what a pixel sees of the image, through layer A and, in the first two cases, through the B layers too:
 
-        stack         what the masked layers reach: 69 pixels for the paper's six of 3×3
+        stack         what the masked layers reach, layer A having a kernel of `first_kernel_size`: 69 pixels for the
+                      paper's six of 3×3
         full          every earlier pixel: layer A is as large as the image
         AxB           a window A wide and B tall above the pixel, and ⌈(A − 1)/2⌉ to its left; layers B are 1×1
         downsampled   averages over 4×4 blocks, of the rows of blocks above the pixel's; layers B are 1×1
@@ -90,6 +91,7 @@ class PixelCNN(nn.Module):
         maps: int,
         filters: int,
         kernel_size: int,
+        first_kernel_size: int,
         layers: int,
         tied: bool,
         context: str,
@@ -98,11 +100,12 @@ class PixelCNN(nn.Module):
         super().__init__()
         channels = image_shape[0]
         reach = Reach.square(kernel_size if context in ("stack", "full") else 1)
+        first = Reach.square(first_kernel_size)
         self.likelihood = Bernoulli(channels)
         self.uniforms = self.likelihood.uniforms
         self.later_layers = layers - 1
         self.compiled = True
-        self.image_layer = _image_layer(context, image_shape, filters, reach)
+        self.image_layer = _image_layer(context, image_shape, filters, first)
         self.maps_layer = Conv2d(maps, filters, initial_scale=conditioning_scale)
         distinct = min(1, self.later_layers) if tied else self.later_layers
         self.masked = nn.ModuleList(MaskedConv2d(filters, filters, reach, "B") for _ in range(distinct))

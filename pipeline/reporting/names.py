@@ -70,5 +70,7 @@ def composition(block: dict[str, Any]) -> str:
 def _seen(block: dict[str, Any]) -> str:
     """What the decoder of binary images sees of the image."""
     if block["context"] == "stack":
-        return f"what {block['masked_layers']} masks of {block['kernel_size']}×{block['kernel_size']} reach"
+        first, rest = block.get("first_kernel_size"), block["kernel_size"]
+        wider = f" with a first of {first}×{first}" if first else ""
+        return f"what {block['masked_layers']} masks of {rest}×{rest}{wider} reach"
     return _CONTEXTS.get(block["context"], f"a window of {block['context']}")

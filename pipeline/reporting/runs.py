@@ -89,9 +89,10 @@ class Training:
         if block["context"] == "downsampled":
             return None
         if block["context"] == "stack":
-            layers, reach = block["masked_layers"], block["kernel_size"] // 2
-            left = layers * reach
-            return left + sum(left + 1 + reach * min(layers, up) for up in range(1, layers * reach + 1))
+            first, later = block.get("first_kernel_size") or block["kernel_size"], block["masked_layers"] - 1
+            reaches = sorted((size // 2 for size in (first, *[block["kernel_size"]] * later)), reverse=True)
+            left = sum(reaches)
+            return left + sum(left + 1 + sum(reaches[:up]) for up in range(1, left + 1))
         wide, tall = map(int, block["context"].split("x"))
         return wide * tall + wide // 2
 

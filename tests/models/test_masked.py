@@ -10,8 +10,9 @@ from pipeline.models.made import MADE
 from pipeline.models.masked import MaskedConv2d, Reach, WholeImageConv2d
 
 
-def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack"):
-    network = PixelCNN((1, *size), 2, 4, kernel_size, layers, tied, context, 1.0)
+def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack", first_kernel_size=None):
+    first = first_kernel_size or kernel_size
+    network = PixelCNN((1, *size), 2, 4, kernel_size, first, layers, tied, context, 1.0)
     maps = torch.randn(1, 2, *size)
     return lambda x: network(x, maps)
 
@@ -41,6 +42,14 @@ def test_paper_stack_sees_69_pixels():
     assert columns.min() == 14 - 6
     right_edge = [int(columns[rows == 14 - up].max()) - 14 for up in range(1, 7)]
     assert right_edge == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_wider_first_mask_reaches_two_pixels_further_in_every_direction():
+    seen = context(pixelcnn(first_kernel_size=7), (1, 28, 28), (14, 14))
+    rows, columns = seen.nonzero().T
+    assert (rows.min(), columns.min()) == (14 - 8, 14 - 8)
+    assert [int(columns[rows == 14 - up].max()) - 14 for up in range(1, 9)] == [3, 4, 5, 6, 7, 8, 8, 8]
+    assert seen.sum() == 8 + sum(9 + right for right in (3, 4, 5, 6, 7, 8, 8, 8))
 
 
 @pytest.mark.parametrize(("window", "pixels"), [("4x2", 10), ("5x3", 17), ("7x4", 31), ("1x1", 1), ("3x1", 4)])

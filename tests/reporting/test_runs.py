@@ -68,6 +68,7 @@ def test_a_model_is_told_by_its_parts(new_run, model, parts):
         ("vlae", {}, 40, 69),
         ("vlae", {"kernel_size": 5, "masked_layers": 3}, 40, 78),
         ("vlae", {"masked_layers": 1}, 40, 4),
+        ("vlae_first_7x7", {}, 40, 129),
         ("vlae_full_context", {}, 28, 783),
     ],
 )
