@@ -1,8 +1,9 @@
 # `make repro` and `make test` set up everything they need in .venv.
 PYTHON ?= python3
-BIN := $(CURDIR)/.venv/bin
+# Relative, since the folder may have a blank in its name.
+BIN := .venv/bin
 # dvc.yaml starts the stages as `python -m stages.…`
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: repro paper context together verify bench test lint
 
