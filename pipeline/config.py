@@ -111,7 +111,6 @@ class TrainingConfig:
     polyak: Fraction
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
-    threads: Annotated[int, Range(1, 1024)]
 
 
 @dataclass(frozen=True)

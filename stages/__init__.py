@@ -2,9 +2,14 @@
 
 import argparse
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+# Before numpy, scikit-learn and torch are imported, which read these once: a second thread of a stage would wait for
+# the first whenever a core is taken away, while a second stage beside it does twice the work (`make repro`).
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 from pipeline.data import DataError
 from pipeline.schema import ParamError

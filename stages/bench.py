@@ -20,7 +20,7 @@ REPORT = Path("reports/benchmark.md")
 
 def main() -> None:
     params = load_params()
-    torch.set_num_threads(params.training.threads)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     rates = benchmark.machine_rates()
     bfloat16 = resolve_bfloat16(params.training.precision, torch.device("cpu"))
@@ -50,13 +50,13 @@ def main() -> None:
 
 
 def machine(rates: dict[str, float]) -> str:
-    """Processor, threads, versions, and what the machine reaches in matrix products and copies."""
+    """Processor, cores, versions, and what the machine reaches in matrix products and copies."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     speeds = ", ".join(f"{rates[name] / 1e9:,.0f} Gflop/s in {name}" for name in ("float32", "bfloat16"))
-    threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    cores = f"{os.cpu_count()} cores, of which one is used"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     rate = f"Matrix products: {speeds}; copying: {rates['bytes'] / 1e9:.0f} GB/s."
-    return f"{processor()}, {threads}, {device}; {versions}. {rate}"
+    return f"{processor()}, {cores}, {device}; {versions}. {rate}"
 
 
 def table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:

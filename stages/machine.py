@@ -24,8 +24,8 @@ def resolve_device(device: str) -> str:
 
 
 def exact_device(training: TrainingConfig) -> torch.device:
-    """Where to evaluate, in float32 and no less, with as many threads as `training` says."""
-    torch.set_num_threads(training.threads)
+    """Where to evaluate, in float32 and no less, with one thread."""
+    torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False
     return torch.device(resolve_device(training.device))
 

@@ -41,7 +41,7 @@ def train_stage(stage: Stage) -> None:
 def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
     training, budget = params.training, params.budget(dataset.kind)
-    torch.set_num_threads(training.threads)
+    torch.set_num_threads(1)
     device = torch.device(resolve_device(training.device))
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
     batches = Batches(images, dataset.dynamic, budget.batch_size, seed)

@@ -35,7 +35,6 @@ def write_project(folder: Path) -> None:
     params |= {"scale": "smoke", "checkpoint_seconds": 0}
     for budget in params["scales"]["smoke"].values():
         budget |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
-    params["training"]["threads"] = 1
     for block in params["models"].values():
         block |= TINY
     for block in params["color_models"].values():

@@ -18,7 +18,8 @@ from pipeline.reporting.runs import Run
 from pipeline.training.batches import Batches
 
 OF_THE_MACHINE = ("precision", "device", "threads")
-"""Training settings that may differ from params.yaml: they say what computed, and are recorded."""
+"""Training settings that may differ from params.yaml: they say what computed, and are recorded (`threads` by runs from
+before each training had one)."""
 MEANS = {"nll": "nll", "kl_nats": "kl"}
 """Keys of metrics.json that are the means of columns of per_image.csv."""
 ROUNDING = 1e-3

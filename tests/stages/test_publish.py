@@ -198,8 +198,16 @@ def test_an_unfinished_training_is_published_with_its_epochs(repository):
 
 
 def test_what_differs_only_by_the_machine_is_published(repository):
-    change_params(lambda params: params["training"].update(threads=7, precision="float32", device="cpu"))
+    change_params(lambda params: params["training"].update(precision="float32", device="cpu"))
     assert publish_run().is_dir()
+
+
+def test_a_run_that_recorded_its_threads_is_published_and_gone_on_with(repository):
+    recorded = json.loads((RUN / "config.json").read_text())["training"]
+    change_json(RUN / "config.json", training=recorded | {"threads": 7})
+    publish_run()
+    longer_training()
+    assert json.loads((RUN / "config.json").read_text())["starts"]
 
 
 def test_the_code_of_an_earlier_commit_is_read_from_that_commit(repository, git):
