@@ -17,6 +17,7 @@ import torch
 from pipeline.config import ParamError, Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.runs import load_run
+from pipeline.publishing.card import write_card
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
@@ -58,6 +59,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
         metrics = Path(folder) / "metrics.json"
         for file in [*(file for file in sorted(Path(folder).iterdir()) if file != metrics), metrics]:
             shutil.move(file, target / file.name)  # the metrics last: they hold the hash of the weights
+    write_card(target)
     print(f"{target}: NLL {run.metrics['nll']:.2f}, weights in {config['stored_precision']}")
     if (target / "notes.md").exists():
         print(f"{target}/notes.md was written before: read whether it is still true", file=sys.stderr)
