@@ -31,7 +31,7 @@ BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omni
 ColorDataset = Literal["photos", "cifar10"]
 Kind = Literal["binary", "color"]
 Stage = Literal["vae", "pixelcnn", "vlae"]
-EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos")
+EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos", "textures")
 
 
 class _Block:

@@ -16,7 +16,7 @@ import torch
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.data.formats import DataError
-from pipeline.evaluation.code import binarized, describe_code, probe_code
+from pipeline.evaluation.code import binarized, describe_code, exact_values, probe_code, probe_factors
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.structure import kept
@@ -47,20 +47,21 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     budget = params.budget(dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
     train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
-    table = per_image(model, test, budget.importance_samples, seed)
+    table = per_image(model, test, budget.importance_samples, seed).assign(**exact_values(dataset, len(test)))
     on_train = per_image(model, train[: budget.train_images], budget.importance_samples, seed)
     pictures = panels(model, test, seed, walks=dataset.kind == "binary")
     exact = isinstance(model, AutoregressiveModel)
     metrics: dict[str, Any] = summarize(table, budget.importance_samples, exact, seed)
     if dataset.kind == "color":
         metrics |= per_dimension(metrics, dataset.image_shape)
+    metrics |= {name: float(values.mean()) for name, values in exact_values(dataset, len(test)).items()}
     metrics |= {"train_nll": float(on_train["nll"].mean(skipna=False)), "train_images": len(on_train)}
     metrics["model_sha256"] = file_sha256(folder / "model.safetensors")
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):
         dimensions, numbers = describe_code(model, test, seed)
         metrics |= numbers | kept(pictures["originals"], pictures["decompressions"], seed)
-        metrics |= probe_code(model, dataset, train, test, seed)
+        metrics |= probe_code(model, dataset, train, test, seed) | probe_factors(model, dataset, train, test, seed)
     dimensions.to_csv(folder / "dimensions.csv", index_label="dimension", float_format="%.6f")
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
     on_train.to_csv(folder / "per_image_train.csv", index_label="image", float_format="%.5f")

@@ -1,7 +1,7 @@
 """Data sets: fetch the raw files, prepare them, load what was prepared.
 
 sources: addresses and checksums; fetching: how files are brought in; formats: decoders; resizing: MATLAB's
-imresize; preparing: from raw files to splits; datasets: the prepared form;
+imresize; textures: images from a known source; preparing: from raw files to splits; datasets: the prepared form;
 own: data sets that a user adds in params.yaml.
 """
 

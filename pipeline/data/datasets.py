@@ -23,6 +23,10 @@ class Dataset:
     Values are 0..255 for colour and 0/1 for binary images, except the `train` images of a `dynamic` data set:
     those are grey levels 0..255, to be binarized anew (P(ink) = level / 255) every time they are visited, and
     `valid_levels` are the grey levels of `valid`, for a training on both.
+
+    A data set from a known source also has what only its maker knows: `factors` (N, F) float32 a split, the global
+    variables g behind each image; and of each test image `exact_nll` −log p(x), `exact_information`
+    KL(p(g|x) ‖ p(g)), whose mean is I(x; g), (N,) float64 nats, and `exact_factors` E[g|x] (N, F).
     Raises ValueError if the arrays do not fit that description or each other.
     """
 
@@ -36,12 +40,24 @@ class Dataset:
     valid_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
     valid_levels: np.ndarray | None = None
+    train_factors: np.ndarray | None = None
+    valid_factors: np.ndarray | None = None
+    test_factors: np.ndarray | None = None
+    exact_nll: np.ndarray | None = None
+    exact_information: np.ndarray | None = None
+    exact_factors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
             self._check(split, getattr(self, split), getattr(self, f"{split}_labels"))
         if self.valid_levels is not None and (not self.dynamic or self.valid_levels.shape != self.valid.shape):
             raise ValueError(f"{self.name}: valid_levels of a data set that is not dynamic, or not of valid's shape")
+        known = {f"{split}_factors": split for split in SPLITS}
+        known |= dict.fromkeys(("exact_nll", "exact_information", "exact_factors"), "test")
+        for name, split in known.items():
+            values, images = getattr(self, name), getattr(self, split)
+            if values is not None and len(values) != len(images):
+                raise ValueError(f"{self.name}: {len(images)} {split} images, and {name} of {len(values)}")
 
     def training_images(self, splits: Literal["train", "train+valid"]) -> np.ndarray:
         """What to train on (N, C, H, W): like `train`, with the validation images after it if those are wanted too."""
@@ -69,7 +85,7 @@ class Dataset:
         return channels, height, width
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every field but absent labels, as arrays: what is saved and hashed."""
+        """Every field that is there, as arrays: what is saved and hashed."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: np.asarray(value) for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Bring the raw files of a data set into a folder: from an installed package, a mirror folder or the network.
+"""Bring the raw files of a data set into a folder: computed, or from a package, a mirror folder or the network.
 
 Every file is decoded and checked next to its place and then moved there in one step, so that at any moment
 what lies under its final name is whole and has the pinned content.
@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -38,8 +38,9 @@ def fetch(dataset: str, raw_dir: Path, mirror: Path | None, timeout: float, retr
     """Put the verified raw files of `dataset` into `raw_dir/dataset` and return their paths.
 
     Files already there and whole are kept, others are named in a warning and fetched again. Sources in order:
-    the package that ships the file; the mirror; each URL, and all of them again `retries` times. `timeout` is
-    in seconds without an answer. Raises DataError, listing each source's answer, if none has the content.
+    the function that computes it; the package that ships the file; the mirror; each URL, and all of them again
+    `retries` times. `timeout` is in seconds without an answer. Raises DataError, listing each source's answer, if
+    none has the content.
     """
     folder = raw_dir / dataset
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,9 @@ def _is_complete(download: Download, folder: Path) -> bool:
 def _fetch_one(
     dataset: str, download: Download, folder: Path, mirror: Path | None, timeout: float, retries: int
 ) -> None:
+    if download.generate is not None:
+        _generated(download, download.generate, folder)
+        return
     if download.package:
         _from_package(download, folder)
         return
@@ -82,6 +86,15 @@ def _fetch_one(
         f"  the mirror is a folder named by data.mirror in params.yaml or by the variable {MIRROR_VARIABLE}\n"
         f"  these data sets need no network: {', '.join(EMBEDDED_DATASETS)}"
     )
+
+
+def _generated(download: Download, generate: Callable[[Path], None], folder: Path) -> None:
+    with _partial_folder(folder) as partial:
+        generate(partial)
+        try:
+            _accept(partial, download, folder)
+        except DataError as error:
+            raise DataError(f"{download.name} is generated, and here with another result: {error}") from error
 
 
 def _from_package(download: Download, folder: Path) -> None:
@@ -149,15 +162,20 @@ def _unpack(container: Path, download: Download, folder: Path) -> None:
             _decode(container, download, partial)
         except UNREADABLE as error:
             raise DataError(f"cut or corrupted ({error})") from error
-        for file in download.files:
-            if not (partial / file.name).exists():
-                raise DataError(f"the archive has no member {file.name}")
-            try:
-                verify(partial / file.name, file)
-            except DataError as error:  # without the temporary folder, which tells a reader nothing
-                raise DataError(str(error).replace(f"{partial}/", "")) from error
-        for file in download.files:
-            (partial / file.name).replace(folder / file.name)
+        _accept(partial, download, folder)
+
+
+def _accept(partial: Path, download: Download, folder: Path) -> None:
+    """Move the files from one folder to the other, all of them or, with a DataError, none."""
+    for file in download.files:
+        if not (partial / file.name).exists():
+            raise DataError(f"the archive has no member {file.name}")
+        try:
+            verify(partial / file.name, file)
+        except DataError as error:  # without the temporary folder, which tells a reader nothing
+            raise DataError(str(error).replace(f"{partial}/", "")) from error
+    for file in download.files:
+        (partial / file.name).replace(folder / file.name)
 
 
 def _decode(container: Path, download: Download, target: Path) -> None:

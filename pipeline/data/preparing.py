@@ -5,7 +5,8 @@ order, because several sources sort them by class and a budget that looks at the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from pipeline.data.formats import (
     read_photo,
 )
 from pipeline.data.resizing import resize
+from pipeline.data.textures import SIZES, Exact, TextureSource
 
 ORDER_SEED = 20161108
 SIDE = 28
@@ -40,14 +42,18 @@ CROP_COLUMNS = {  # from, to: the motifs are in the middle and each split has to
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) uint8 and their labels (N,) int64, if there are any."""
+    """Images (N, C, H, W) uint8; their labels (N,) int64, factors (N, F) and exact values, if there are any."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
+    factors: np.ndarray | None = None
+    exact: Exact | None = None
 
     def take(self, index: slice | np.ndarray) -> "Split":
-        """The images and labels at `index`."""
-        return Split(self.images[index], None if self.labels is None else self.labels[index])
+        """The images at `index`, with all that belongs to them."""
+        labels, factors = (None if part is None else part[index] for part in (self.labels, self.factors))
+        exact = None if self.exact is None else Exact(*(part[index] for part in self.exact))
+        return Split(self.images[index], labels, factors, exact)
 
 
 Splits = tuple[Split, Split, Split]
@@ -76,11 +82,13 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         if dynamic and name == "valid":
             values["valid_levels"] = split.images[order]
         if dynamic and name != "train":
-            split = Split(binarize(split.images, binarization_seed, i), split.labels)
+            split = replace(split, images=binarize(split.images, binarization_seed, i))
         split = split.take(order)
-        values |= {name: split.images, f"{name}_labels": split.labels}
+        values |= {name: split.images, f"{name}_labels": split.labels, f"{name}_factors": split.factors}
+        if split.exact is not None:
+            values |= {f"exact_{key}": value for key, value in split.exact._asdict().items()}
     try:
-        return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # only labels can be None
+        return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # images cannot be None
     except ValueError as error:
         raise DataError(str(error)) from error
 
@@ -111,6 +119,14 @@ def _mnist5k(folder: Path) -> Splits:
     by_class = np.stack([order[digits.labels[order] == label] for label in range(10)])
     train, valid, test = (part.ravel() for part in np.split(by_class, [400, 450], axis=1))
     return digits.take(train), digits.take(valid), digits.take(test)
+
+
+def _textures(folder: Path) -> Splits:
+    """40,000 / 2,000 / 2,000, with their factors, and exact values of the test images."""
+    drawn = Split(np.load(folder / "images.npy"), factors=np.load(folder / "factors.npy"))
+    ends = np.cumsum([0, *SIZES.values()])
+    train, valid, test = (drawn.take(slice(start, end)) for start, end in pairwise(ends))
+    return train, valid, replace(test, exact=TextureSource().exact(test.images))
 
 
 def _mnist_static(folder: Path) -> Splits:
@@ -206,7 +222,8 @@ def _crops(photo: np.ndarray, stride: int) -> np.ndarray:
 def _cifar10(folder: Path) -> Splits:
     """The last 5,000 of 50,000 training images are for validation."""
     batches = [read_cifar(folder / f"data_batch_{i}.bin") for i in range(1, 6)]
-    training = Split(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    training = Split(images, labels)
     test = Split(*read_cifar(folder / "test_batch.bin"))
     return training.take(slice(None, -5000)), training.take(slice(-5000, None)), test
 
@@ -219,6 +236,7 @@ def _from_columns(images: np.ndarray) -> np.ndarray:
 Recipe = tuple[Literal["binary", "color"], bool, Callable[[Path], Splits]]
 RECIPES: dict[str, Recipe] = {  # kind, dynamic, how to read the raw files
     "mnist5k": ("binary", True, _mnist5k),
+    "textures": ("binary", False, _textures),
     "mnist_static": ("binary", False, _mnist_static),
     "mnist_dynamic": ("binary", True, _mnist_dynamic),
     "omniglot": ("binary", True, _omniglot),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.data import textures
 from pipeline.data.formats import DataError, drawings_sha256
 
 Check = Literal["sha256", "drawings", "md5"]
@@ -34,12 +35,17 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Download:
-    """One file to fetch, and what it decodes to; `package` is the installed package that ships it, if any."""
+    """One file to fetch, and what it decodes to.
+
+    `package` is the installed package that ships it, if any. What is computed and not fetched has a function
+    `generate`, which writes the files into a folder.
+    """
 
     name: str
     files: tuple[RawFile, ...]
     folders: tuple[str, ...] = ()
     package: str | None = None
+    generate: Callable[[Path], None] | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -86,6 +92,16 @@ SOURCES: dict[str, tuple[Download, ...]] = {
             ("china.jpg", "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29"),
             ("flower.jpg", "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"),
         )
+    ),
+    "textures": (
+        Download(
+            "textures",
+            (
+                RawFile("images.npy", "29669a524c4b174a96daade0d666872b89d3b0ceee50cc88913d066c709395d6"),
+                RawFile("factors.npy", "a59302e2d5a8512cd267a4be327d328b56a83e28e6b4e642726e607f701f673e"),
+            ),
+            generate=textures.generate,
+        ),
     ),
     "mnist_static": tuple(
         _single(f"binarized_mnist_{split}.amat", digest, _LAROCHELLE)

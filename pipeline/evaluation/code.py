@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.data.datasets import Dataset
 from pipeline.evaluation.information import active_units, activity, mutual_information_bound
-from pipeline.evaluation.probe import probe_report
+from pipeline.evaluation.probe import linear_map, probe_report, r_squared
 from pipeline.models.latent import LatentVariableModel
 from pipeline.seeding import stream
 
@@ -69,6 +69,32 @@ def probe_code(
     train_pixels, test_pixels = (images.flatten(1).cpu().numpy() for images in (train, test))
     labels = dataset.train_labels[: len(train)], dataset.test_labels[: len(test)]
     return probe_report(train_z, train_pixels, labels[0], test_z, test_pixels, labels[1], seed)
+
+
+def probe_factors(
+    model: LatentVariableModel, dataset: Dataset, train: Tensor, test: Tensor, seed: int
+) -> dict[str, float]:
+    """How well a linear map reads the global factors off z, and how well the exact posterior mean knows them.
+
+    Both as R², `factors_r2` and `exact_factors_r2`; nothing where the data set has none. `train`, `test` and z are as
+    in `probe_code`.
+    """
+    if dataset.train_factors is None or dataset.test_factors is None or dataset.exact_factors is None:
+        return {}
+    train = train[:MOST_PROBED]
+    generator = stream(seed, "probe", device=train.device)
+    train_z, test_z = (draw_codes(model, images, 1, generator)[0][0].cpu().numpy() for images in (train, test))
+    factors = dataset.test_factors[: len(test)]
+    return {
+        "factors_r2": r_squared(linear_map(train_z, dataset.train_factors[: len(train)], test_z), factors),
+        "exact_factors_r2": r_squared(dataset.exact_factors[: len(test)], factors),
+    }
+
+
+def exact_values(dataset: Dataset, images: int) -> dict[str, np.ndarray]:
+    """−log p(x) and KL(p(g|x) ‖ p(g)) of the first test images, nats, where the data set knows them: (images,) each."""
+    values = {"exact_nll": dataset.exact_nll, "exact_information": dataset.exact_information}
+    return {name: value[:images] for name, value in values.items() if value is not None}
 
 
 def binarized(levels: np.ndarray, dynamic: bool, generator: torch.Generator) -> Tensor:

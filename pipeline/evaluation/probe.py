@@ -1,4 +1,4 @@
-"""How much of an image's class is in its code: the accuracy of a linear classifier that sees z alone."""
+"""How much of an image's class, or of what it was drawn from, is in its code: what a linear map reads off z alone."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def probe_report(
         "probe_train_images": len(train_labels),
         "probe_test_images": len(test_labels),
     }
+
+
+def linear_map(train_features: np.ndarray, train_targets: np.ndarray, test_features: np.ndarray) -> np.ndarray:
+    """Targets (N, F) of the test features (N, D) by least squares, with an intercept, from the training ones."""
+    train, test = (np.column_stack([part, np.ones(len(part))]) for part in (train_features, test_features))
+    return test @ np.linalg.lstsq(train, train_targets, rcond=None)[0]
+
+
+def r_squared(predicted: np.ndarray, targets: np.ndarray) -> float:
+    """The share of the variance of `targets` (N, F) that is predicted, all F together: 1 at best, 0 of their mean."""
+    return float(1 - np.square(targets - predicted).sum() / np.square(targets - targets.mean(0)).sum())
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> Pipeline:

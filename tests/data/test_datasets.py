@@ -48,8 +48,10 @@ def test_hash_is_of_everything():
         replace(first, test=1 - first.test),
         replace(first, test_labels=None),
         replace(first, test_labels=np.array([3, 2, 1, 0])),
+        replace(first, test_factors=np.zeros((4, 2), np.float32)),
+        replace(first, exact_nll=np.zeros(4)),
     ]
-    assert len({dataset.sha256() for dataset in [first, *others]}) == 6
+    assert len({dataset.sha256() for dataset in [first, *others]}) == 8
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,8 @@ def test_hash_is_of_everything():
         ({"test": np.zeros((4, 3, 4, 5), np.uint8)}, "3 channels"),
         ({"kind": "color"}, "1 channels: must be 1, or 3 of colour"),
         ({"test_labels": np.zeros(3, np.int64)}, "test labels"),
+        ({"train_factors": np.zeros((4, 2))}, "9 train images, and train_factors of 4"),
+        ({"exact_nll": np.zeros(9)}, "4 test images, and exact_nll of 9"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change, reason):

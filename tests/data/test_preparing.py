@@ -90,6 +90,18 @@ def test_same_seed_same_data(raw, mnist5k):
     assert 0.01 < np.mean(other.test != mnist5k.test) < 0.2
 
 
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("mnist5k", "395689865adcdf1fd53a912959dd5b7b26645e27ccbf4f981bd38df58f252170"),
+        ("photos", "b838333504a2b70d2e0d7e8d4b381256c92cb1a6bf561b86d4bf4bf5c9164e5c"),
+    ],
+)
+def test_runs_of_earlier_versions_still_fit_their_data(raw, name, digest):
+    """A run is tied to its data by this hash: what the code has to say of other data sets leaves it alone."""
+    assert prepare(name, raw, SEED).sha256() == digest
+
+
 def test_binarization_follows_the_level():
     levels = np.repeat(np.array([0, 64, 128, 200, 255], np.uint8), 40_000).reshape(5, 40_000)
     drawn = binarize(levels, seed=1, split=2)

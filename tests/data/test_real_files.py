@@ -1,9 +1,11 @@
 """The paper's data sets from real files, where there is a folder of them: splits, classes, orientation."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from pipeline.data import Dataset, fetch, prepare
 from pipeline.data.formats import read_idx
@@ -50,6 +52,12 @@ def test_sizes_means_and_classes(real, name):
         np.testing.assert_array_equal(np.unique(np.concatenate(labels)), np.arange(classes))
         assert len(np.unique(labels[2])) == classes
     assert len({image.tobytes() for image in dataset.test[:100]}) > 95
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_published_models_still_fit_their_data(real, name):
+    for config in (ROOT / "published" / name).glob("*/config.json"):
+        assert json.loads(config.read_text())["data_sha256"] == real(name).sha256()
 
 
 def test_static_and_dynamic_mnist_have_the_same_orientation(real):

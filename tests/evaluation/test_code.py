@@ -9,7 +9,7 @@ from conftest import VAE, VLAE, binary_images
 
 from pipeline import build_model
 from pipeline.data.datasets import Dataset
-from pipeline.evaluation.code import binarized, describe_code, draw_codes, probe_code
+from pipeline.evaluation.code import binarized, describe_code, draw_codes, exact_values, probe_code, probe_factors
 
 SHAPE = (1, 6, 6)
 
@@ -77,3 +77,34 @@ def test_training_images_are_drawn_from_their_grey_levels():
     assert drawn.mean().item() == pytest.approx(0.2, abs=0.02)
     assert set(drawn.unique().tolist()) == {0, 1}
     assert torch.equal(binarized(levels // 51, False, torch.Generator()), torch.ones(400, *SHAPE))
+
+
+def known(factors: np.ndarray, exact: np.ndarray) -> Dataset:
+    """60 images a split, with global factors, of which `exact` is the best guess of the test images."""
+    images = binary_images(60, SHAPE).numpy().astype(np.uint8)
+    answers = {"exact_nll": np.arange(60.0), "exact_information": np.ones(60), "exact_factors": exact}
+    return Dataset("known", "binary", False, *(images,) * 3, train_factors=factors, test_factors=factors, **answers)
+
+
+@pytest.mark.parametrize(("told", "r2"), [(True, 1.0), (False, 0.0)])
+def test_factors_are_read_off_a_code_that_tells_them(monkeypatch, told, r2):
+    factors = np.random.RandomState(0).standard_normal((60, 2))
+    dataset = known(factors, exact=factors * 0.5)
+    codes = torch.from_numpy(factors @ np.array([[1.0, 2.0, 0.0], [1.0, -1.0, 3.0]]) + 5)
+    z = codes if told else torch.zeros(60, 3)
+    monkeypatch.setattr("pipeline.evaluation.code.draw_codes", lambda _, images, *__: (z[None, : len(images)], None))
+    images = torch.from_numpy(dataset.test).float()
+    report = probe_factors(None, dataset, images, images, seed=0)
+    assert report["factors_r2"] == pytest.approx(r2, abs=1e-6)
+    assert report["exact_factors_r2"] == pytest.approx(0.75, abs=0.01)
+
+
+def test_answers_are_those_of_the_images_evaluated_and_absent_where_nobody_knows_them():
+    dataset = known(np.zeros((60, 2)), np.zeros((60, 2)))
+    assert {name: values.tolist() for name, values in exact_values(dataset, 3).items()} == {
+        "exact_nll": [0, 1, 2],
+        "exact_information": [1, 1, 1],
+    }
+    unknown = Dataset("unknown", "binary", False, *(dataset.test,) * 3)
+    images = torch.from_numpy(unknown.test).float()
+    assert exact_values(unknown, 3) == probe_factors(build_model(VAE, SHAPE), unknown, images, images, seed=0) == {}
