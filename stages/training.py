@@ -24,6 +24,7 @@ from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
 from stages import PUBLISHED, file_sha256, run_folder, run_parser
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
+from stages.stopping import stop_signals
 
 
 def train_stage(stage: Stage) -> None:
@@ -68,13 +69,17 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         earlier, config["starts"] = _earlier(PUBLISHED / dataset.name / name, config, block)
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
-    state = train(model, batches, validation, plan, checkpoint, earlier)
+    with stop_signals() as stop:
+        state = train(model, batches, validation, plan, checkpoint, earlier, stop)
     progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
     _write(run_folder(dataset.name, name, seed), state, config | progress, origin)
     if state.step == plan.steps:
         checkpoint.unlink(missing_ok=True)
     else:
-        print(f"stopped after {state.step} of {plan.steps} steps; the same command goes on", file=sys.stderr)
+        stopped = f"stopped at step {state.step:,} of {plan.steps:,}, saved; the same command goes on"
+        print(stopped, file=sys.stderr)
+        if stop():
+            sys.exit(128 + stop.number)  # not done: DVC must not take the files for results
 
 
 def _arguments(stage: Stage) -> argparse.Namespace:

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from pipeline.config import EMBEDDED_DATASETS
 from pipeline.data.formats import DataError
 from pipeline.data.sources import MIRROR_VARIABLE, Download, downloads, package_file, verify
+from pipeline.progress import HIDDEN
 
 CHUNK = 1 << 18
 PAUSE_SECONDS = 1.0
@@ -146,8 +147,8 @@ def _transfer(url: str, target: Path, timeout: float) -> None:
     with urllib.request.urlopen(url, timeout=timeout) as response, target.open("wb") as stream:
         announced = int(response.headers.get("Content-Length") or 0)
         name = url.rsplit("/", 1)[-1]
-        # disable=None: silent where stderr is not a terminal
-        with tqdm(total=announced or None, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        # disable=HIDDEN: silent where stderr is not a terminal
+        with tqdm(total=announced or None, desc=name, unit="B", unit_scale=True, disable=HIDDEN) as bar:
             while chunk := response.read(CHUNK):
                 bar.update(stream.write(chunk))
     received = target.stat().st_size

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.models.latent import LatentVariableModel, Model
+from pipeline.progress import HIDDEN
 from pipeline.seeding import stream
 from pipeline.units import bits_per_dim, nats_to_bits
 
@@ -29,7 +30,7 @@ def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) 
     K = 16, the mean over as many disjoint groups of the draws as there are.
     """
     rows = []
-    for i, batch in enumerate(tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=None)):
+    for i, batch in enumerate(tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)):
         generator = stream(seed, "evaluation", i, device=images.device)
         if isinstance(model, LatentVariableModel):
             columns = _bounds(*model.code_lengths(batch, importance_samples, generator))

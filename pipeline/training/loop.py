@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from pipeline.models.latent import Model
 from pipeline.models.layers import initialize
+from pipeline.progress import HIDDEN
 from pipeline.seeding import stream, stream_seed
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
@@ -109,8 +111,9 @@ def train(
     plan: Plan,
     checkpoint: Path,
     earlier: Earlier | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train `model` in place until `plan.steps` or `plan.seconds`; the model to use is `state.averaged`.
+    """Train `model` in place until `plan.steps`, `plan.seconds` or `stopped`; the model to use is `state.averaged`.
 
     `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
     resumed from, and written as time goes; the caller deletes it once the results are safe. Without one the training
@@ -120,7 +123,7 @@ def train(
     state = _start(model, batches, plan, checkpoint, earlier)
     started = saved = time.monotonic()
     before = state.seconds
-    with tqdm(total=plan.steps, initial=state.step, unit="step", disable=None, mininterval=1.0) as progress:
+    with tqdm(total=plan.steps, initial=state.step, unit="step", disable=HIDDEN, mininterval=1.0) as progress:
         while state.step < plan.steps:
             _step(state, batches, plan)
             if state.step % plan.validate_every == 0 or state.step == plan.steps:
@@ -129,11 +132,11 @@ def train(
             progress.update()
             now = time.monotonic()
             state.seconds = before + now - started
-            out_of_time = plan.seconds is not None and now - started >= plan.seconds
-            if state.step < plan.steps and (out_of_time or now - saved >= plan.checkpoint_seconds):
+            ends = stopped() or (plan.seconds is not None and now - started >= plan.seconds)
+            if state.step < plan.steps and (ends or now - saved >= plan.checkpoint_seconds):
                 state.save(checkpoint)
                 saved = time.monotonic()
-            if out_of_time:
+            if ends:
                 break
     return state
 

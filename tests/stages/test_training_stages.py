@@ -33,9 +33,11 @@ def project(tmp_path):
 
 
 def start(
-    folder: Path, stage: str, *arguments: str, checkpoints: str = "checkpoints", dataset: str = "mnist5k"
-) -> subprocess.Popen:
+    folder: Path, stage: str, *arguments: str, checkpoints: str = "checkpoints", dataset: str = "mnist5k",
+    shown: bool = False,
+) -> subprocess.Popen:  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VLAE_CHECKPOINTS": str(folder / checkpoints)}
+    environment |= {"VLAE_PROGRESS": "1"} if shown else {}
     data = ["--dataset", dataset] if arguments else []
     command = [sys.executable, "-m", f"stages.{stage}", *data, *arguments]
     return subprocess.Popen(
@@ -95,6 +97,25 @@ def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
     )
     assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/seed0/config.json").read_text())["steps"] == 1
     finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
+    assert outcome(project, "pixelcnn") == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_at_once_and_the_same_command_goes_on(project, number):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("checkpoint_seconds: 0", "checkpoint_seconds: 1000"))
+    finish(start(project, "train_pixelcnn", "--model", "pixelcnn", checkpoints="whole"))
+    expected = outcome(project, "pixelcnn")
+    process = start(project, "train_pixelcnn", "--model", "pixelcnn", shown=True)
+    while "step/s" not in (read := os.read(process.stderr.fileno(), 1000).decode()):
+        assert read, "finished before it could be stopped"
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    (checkpoint,) = (project / "checkpoints").glob("*.pt")
+    step = torch.load(checkpoint, weights_only=True)["step"]
+    assert f"stopped at step {step} of 60, saved; the same command goes on" in errors
+    assert f"going on after step {step} of 60" in finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
 
