@@ -30,6 +30,8 @@ Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
 BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101")
 ColorDataset = Literal["photos", "cifar10"]
 Kind = Literal["binary", "color"]
+TEXTURES: dict[str, Kind] = {"textures": "binary", "color_textures": "color"}
+"""Data sets from a known source, with lists of models and budgets of their own."""
 Stage = Literal["vae", "pixelcnn", "vlae"]
 EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos", "textures")
 
@@ -147,10 +149,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """A budget for each kind of image."""
+    """A budget for each kind of image, and for the textures of each kind."""
 
     binary: Budget
     color: Budget
+    textures: Budget
+    color_textures: Budget
+
+    def of(self, dataset: str, kind: Kind) -> Budget:
+        """The budget of a data set of this kind."""
+        budget: Budget = getattr(self, dataset if dataset in TEXTURES else kind)
+        return budget
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,8 @@ class Params:
     color_pixelcnn_models: tuple[str, ...]
     color_vlae_models: tuple[str, ...]
     color_evaluate_models: tuple[str, ...]
+    texture_models: tuple[str, ...]
+    color_texture_models: tuple[str, ...]
     seeds: Annotated[tuple[Seed, ...], NotEmpty()]
     checkpoint_seconds: NonNegative
     data: DataConfig
@@ -200,26 +211,32 @@ class Params:
     training: TrainingConfig
     scales: dict[str, ScaleConfig]
 
-    def budget(self, kind: Kind) -> Budget:
-        """What the block of `scales` that `scale` names has for images of this kind."""
-        budget: Budget = getattr(self.scales[self.scale], kind)
-        return budget
+    def budget(self, dataset: str, kind: Kind) -> Budget:
+        """What the block of `scales` that `scale` names has for a data set of this kind."""
+        return self.scales[self.scale].of(dataset, kind)
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """All data sets, binary ones first."""
-        return self.binary_datasets + self.color_datasets
+        """All data sets, binary ones first, and last the textures that have models."""
+        textures = tuple(name for name in TEXTURES if self.evaluated(name))
+        return self.binary_datasets + self.color_datasets + textures
+
+    def evaluated(self, dataset: str) -> tuple[str, ...]:
+        """Names of the models that are trained and evaluated on one of `datasets`."""
+        if dataset in TEXTURES:
+            return self.texture_models if dataset == "textures" else self.color_texture_models
+        return self.evaluate_models if dataset in self.binary_datasets else self.color_evaluate_models
 
     def blocks(self, kind: Kind) -> Mapping[str, Block]:
         """The models of a kind of image, by name."""
         return self.models if kind == "binary" else self.color_models
 
     def kind(self, dataset: str) -> Kind:
-        """The kind of one of binary_datasets and color_datasets, which are downloaded and prepared; else ParamError."""
+        """The kind of one of `datasets`, which are downloaded and prepared; else ParamError."""
         if dataset not in self.datasets:
             allowed = f"one of {', '.join(self.datasets)} (binary_datasets, color_datasets in params.yaml)"
             raise ParamError(refusal("--dataset", dataset, allowed))
-        return "binary" if dataset in self.binary_datasets else "color"
+        return TEXTURES.get(dataset, "binary" if dataset in self.binary_datasets else "color")
 
     def model(self, name: str, kind: Kind) -> Block:
         """The block called `name` of the models of this kind; ParamError if there is none."""
@@ -261,9 +278,10 @@ def _check_names(params: Params) -> None:
         if dataset not in known:
             raise ParamError(refusal(f"binary_datasets[{i}]", dataset, f"one of {', '.join(known)}"))
     for name in params.own_datasets:
-        if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset)):
+        if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset), *TEXTURES):
             raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
-    kinds: dict[Kind, Sequence[str]] = {"binary": known, "color": typing.get_args(ColorDataset)}
+    kinds: dict[str, Sequence[str]] = {"binary": known, "color": typing.get_args(ColorDataset)}
+    kinds |= {name: (name,) for name in TEXTURES}
     for scale, budgets in params.scales.items():
         for kind, names in kinds.items():
             for dataset in getattr(budgets, kind).max_epochs:
@@ -289,6 +307,9 @@ def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> N
     evaluated = getattr(params, f"{prefix}evaluate_models")
     if sorted(trained) != sorted(set(evaluated)) or len(trained) != len(evaluated):
         raise ParamError(refusal(f"{prefix}evaluate_models", list(evaluated), f"exactly {trained}"))
+    for name in getattr(params, f"{prefix}texture_models"):
+        if name not in blocks:
+            raise ParamError(refusal(f"{prefix}texture_models", name, f"one of {', '.join(blocks)}"))
     for name, block in blocks.items():
         key = f"{prefix}models.{name}"
         if (block.posterior == "none") != (block.prior == "none"):

@@ -44,7 +44,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     if run.config["data_sha256"] != dataset.sha256():
         raise DataError(f"{folder} was trained on other data than are prepared now; train it again")
     model = run.model.to(device)
-    budget = params.budget(dataset.kind)
+    budget = params.budget(dataset.name, dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
     train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
     table = per_image(model, test, budget.importance_samples, seed).assign(**exact_values(dataset, len(test)))

@@ -15,8 +15,9 @@ from stages import PUBLISHED, run_stage
 def main() -> None:
     """Read runs/ and data/processed/; write reports/."""
     params = load_params()
-    runs = collect_runs(Path("runs"), params.binary_datasets, params.evaluate_models, params.seeds)
-    runs += collect_runs(Path("runs"), params.color_datasets, params.color_evaluate_models, params.seeds)
+    runs = []
+    for name in params.datasets:
+        runs += collect_runs(Path("runs"), (name,), params.evaluated(name), params.seeds)
     datasets = [load_dataset(Path(f"data/processed/{name}.npz")) for name in params.datasets]
     write_report(params, runs, collect_published(PUBLISHED), datasets, Path("reports"))
 

@@ -27,13 +27,13 @@ from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
 
 
-def train_stage(stage: Stage) -> None:
-    """The command line of a training stage."""
+def train_stage(stage: Stage | None) -> None:
+    """The command line of a training stage, which takes the models that belong to it, or if it is None all models."""
     arguments = _arguments(stage)
     params = load_params()
     kind = params.kind(arguments.dataset)
     block = params.model(arguments.model, kind)
-    if block.stage != stage:
+    if stage is not None and block.stage != stage:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
     dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
     run(params, block, dataset, arguments.model, params.seed(arguments.seed), arguments.minutes)
@@ -41,7 +41,7 @@ def train_stage(stage: Stage) -> None:
 
 def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
-    training, budget = params.training, params.budget(dataset.kind)
+    training, budget = params.training, params.budget(dataset.name, dataset.kind)
     torch.set_num_threads(1)
     device = torch.device(resolve_device(training.device))
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
@@ -82,15 +82,15 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
             sys.exit(128 + stop.number)  # not done: DVC must not take the files for results
 
 
-def _arguments(stage: Stage) -> argparse.Namespace:
-    parser = run_parser(f"train_{stage}", f"Train a {stage} model.")
+def _arguments(stage: Stage | None) -> argparse.Namespace:
+    parser = run_parser(f"train_{stage or 'textures'}", f"Train a {stage or 'texture'} model.")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
     return parser.parse_args()
 
 
 def _config(params: Params, block: Block, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:
     """What the run was trained with, resolved: its config.json."""
-    budget = params.budget(dataset.kind)
+    budget = params.budget(dataset.name, dataset.kind)
     return {
         "dataset": dataset.name,
         "model": name,

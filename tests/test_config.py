@@ -72,6 +72,9 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ),
         ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
         ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
+        ({"texture_models": ["narrow_4x2"]}, ["texture_models", "'narrow_4x2'", "textures_window"]),
+        ({"color_texture_models": ["vlae"]}, ["color_texture_models", "'vlae'", "narrow_4x2"]),
+        ({"own_datasets": {"textures": {"loader": "a:b"}}}, ["own_datasets.textures", "built-in"]),
         ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, hours, paper"]),
         ({"training.polyak": 1.5}, ["training.polyak", "1.5", "from 0 to 1"]),
         ({"scales.laptop.binary.steps.vlae": 0}, ["scales.laptop.binary.steps.vlae", "0", "at least 1"]),
@@ -163,3 +166,16 @@ def test_the_overrides_of_every_documented_command_are_accepted(tmp_path):
                 inner[last] = yaml.safe_load(one)
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         load_params(tmp_path / "params.yaml")
+
+
+def test_textures_have_models_and_budgets_of_their_own_and_are_prepared_if_they_have_models(tmp_path):
+    path = params_with(tmp_path, {"texture_models": ["vae"], "color_texture_models": []})
+    params = load_params(path)
+    assert params.datasets == (*params.binary_datasets, *params.color_datasets, "textures")
+    assert params.kind("textures") == "binary"
+    assert params.evaluated("textures") == ("vae",)
+    assert params.evaluated(params.binary_datasets[0]) == params.evaluate_models
+    assert params.budget("textures", "binary") is params.scales[params.scale].textures
+    assert params.budget(params.binary_datasets[0], "binary") is params.scales[params.scale].binary
+    with pytest.raises(ParamError, match="color_textures"):
+        params.kind("color_textures")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.config import Budget, Params
+from pipeline.config import Params
 from pipeline.data.datasets import Dataset
 from pipeline.reporting.runs import Run
 from pipeline.training.batches import Batches
@@ -34,7 +34,7 @@ def config_faults(run: Run, params: Params, dataset: Dataset, seed: int) -> list
     block, scales = params.model(run.model, dataset.kind), params.scales.get(run.config["scale"])
     if scales is None:
         return [f"scale is {run.config['scale']!r}, and params.yaml has only {', '.join(params.scales)}"]
-    budget: Budget = getattr(scales, dataset.kind)
+    budget = scales.of(dataset.name, dataset.kind)
     training = {key: value for key, value in dataclasses.asdict(params.training).items() if key not in OF_THE_MACHINE}
     images = torch.from_numpy(dataset.training_images(params.training.images))
     per_epoch = Batches(images, dataset.dynamic, budget.batch_size, seed=0).per_epoch
