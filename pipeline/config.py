@@ -12,15 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from pipeline.schema import Form, NotEmpty, ParamError, Range, from_mapping, refusal
+from pipeline.schema import Distinct, Form, NotEmpty, ParamError, Range, from_mapping, refusal
 
 Count = Annotated[int, Range(1)]
 Width = Annotated[int, Range(1, 4096)]
 Fraction = Annotated[float, Range(0, 1)]
 NonNegative = Annotated[float, Range(0)]
 Seed = Annotated[int, Range(0, 2**31)]
+Name = Annotated[
+    str,
+    Form(
+        r"(?!(?i:true|false|yes|no|on|off|y|n|null|nan|inf)$)[A-Za-z][A-Za-z0-9_]{0,63}",
+        "up to 64 letters, digits and underscores, a letter first, and no word of YAML such as on or null",
+    ),
+]
+"""Of a model, scale or data set: a folder, a word of a command, a part of DVC's names, which - and . join."""
+Names = Annotated[tuple[Name, ...], Distinct()]
+Url = Annotated[str, Form(r"(?i:https?|ftp|file)://\S+", "a URL (http, https, ftp or file; a blank in it is %20)")]
+Digest = Annotated[str, Form(r"\s*(?i:sha256:)?\s*[0-9a-fA-F]{64}\s*", "a SHA-256, 64 hexadecimal digits")]
 Context = Annotated[
     str, Form(r"stack|full|downsampled|[1-9]\d?x[1-9]\d?", 'stack, full, downsampled or a window "AxB" such as 4x2')
 ]
@@ -40,7 +52,14 @@ class _Block:
     """What a block of `models` and one of `color_models` have in common."""
 
     posterior: str
+    prior: str
     decoder: str
+
+    def __post_init__(self) -> None:
+        if (self.posterior == "none") != (self.prior == "none"):
+            raise ParamError(refusal("prior", self.prior, "none if and only if posterior is none"))
+        if self.posterior == "none" and self.decoder == "factorized":
+            raise ParamError(refusal("decoder", self.decoder, "autoregressive where posterior is none"))
 
     @property
     def stage(self) -> Stage:
@@ -73,6 +92,12 @@ class ModelConfig(_Block):
     objective: Objective = "free_bits"
     free_bits: NonNegative = 0.01
     annealing_fraction: Fraction = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.first_kernel_size is not None and (self.decoder == "factorized" or self.context != "stack"):
+            allowed = "left out, but with an autoregressive decoder of context stack"
+            raise ParamError(refusal("first_kernel_size", self.first_kernel_size, allowed))
 
 
 @dataclass(frozen=True)
@@ -177,12 +202,13 @@ class OwnDataset:
     """A data set of binary images that is not built in.
 
     `loader` ("package.module:function") gets the folder of the raw files and returns the splits train, valid, test, as
-    in pipeline/data/preparing.py; `files` maps the URL of each raw file to the SHA-256 of its content, unpacked.
+    in pipeline/data/own.py; `files` maps the URL of each raw file to the SHA-256 of its content, unpacked. The file is
+    called what its URL ends in, or what follows a # after that.
     """
 
     loader: Annotated[str, Form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "package.module:function")]
     dynamic: bool = False
-    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    files: dict[Url, Digest] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,26 +216,31 @@ class Params:
     """The whole of params.yaml."""
 
     scale: str
-    binary_datasets: Annotated[tuple[str, ...], NotEmpty()]
-    color_datasets: tuple[ColorDataset, ...]
-    vae_models: tuple[str, ...]
-    pixelcnn_models: tuple[str, ...]
-    vlae_models: tuple[str, ...]
-    evaluate_models: tuple[str, ...]
-    color_vae_models: tuple[str, ...]
-    color_pixelcnn_models: tuple[str, ...]
-    color_vlae_models: tuple[str, ...]
-    color_evaluate_models: tuple[str, ...]
-    texture_models: tuple[str, ...]
-    color_texture_models: tuple[str, ...]
-    seeds: Annotated[tuple[Seed, ...], NotEmpty()]
+    binary_datasets: Annotated[Names, NotEmpty()]
+    color_datasets: Annotated[tuple[ColorDataset, ...], Distinct()]
+    vae_models: Names
+    pixelcnn_models: Names
+    vlae_models: Names
+    evaluate_models: Names
+    color_vae_models: Names
+    color_pixelcnn_models: Names
+    color_vlae_models: Names
+    color_evaluate_models: Names
+    texture_models: Names
+    color_texture_models: Names
+    seeds: Annotated[tuple[Seed, ...], NotEmpty(), Distinct()]
     checkpoint_seconds: NonNegative
     data: DataConfig
-    own_datasets: dict[str, OwnDataset]
-    models: dict[str, ModelConfig]
-    color_models: dict[str, ColorModelConfig]
+    own_datasets: dict[Name, OwnDataset]
+    models: dict[Name, ModelConfig]
+    color_models: dict[Name, ColorModelConfig]
     training: TrainingConfig
-    scales: dict[str, ScaleConfig]
+    scales: dict[Name, ScaleConfig]
+
+    def __post_init__(self) -> None:
+        _check_datasets(self)
+        _check_models("", self, self.models)
+        _check_models("color_", self, self.color_models)
 
     def budget(self, dataset: str, kind: Kind) -> Budget:
         """What the block of `scales` that `scale` names has for a data set of this kind."""
@@ -256,21 +287,22 @@ class Params:
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check a parameter file.
+    """Read and check a parameter file, with the YAML library of DVC: 010 is ten to both, and `on` a word.
 
     Raises ParamError naming the key, its value and what is allowed; FileNotFoundError if there is no file.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
-        raise ParamError(f"{path} is not valid YAML: {error}") from error
-    params = from_mapping(Params, raw)
-    _check_names(params)
-    return params
+        raw = YAML(typ="safe").load(Path(path).read_bytes())
+    except MarkedYAMLError as error:  # its text has several lines, and advice on the library
+        line = error.problem_mark.line + 1
+        raise ParamError(f"{path} is not valid YAML: line {line}: {error.problem}") from error
+    except YAMLError as error:
+        raise ParamError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return from_mapping(Params, raw)
 
 
-def _check_names(params: Params) -> None:
-    """The checks that join two keys: names that must exist, and parts that must fit each other."""
+def _check_datasets(params: Params) -> None:
+    """The data sets that are named, which must exist."""
     if params.scale not in params.scales:
         raise ParamError(refusal("scale", params.scale, f"one of {', '.join(params.scales)}"))
     known = [*BINARY_DATASETS, *params.own_datasets]
@@ -278,7 +310,7 @@ def _check_names(params: Params) -> None:
         if dataset not in known:
             raise ParamError(refusal(f"binary_datasets[{i}]", dataset, f"one of {', '.join(known)}"))
     for name in params.own_datasets:
-        if name in (*BINARY_DATASETS, *typing.get_args(ColorDataset), *TEXTURES):
+        if name.lower() in (*BINARY_DATASETS, *typing.get_args(ColorDataset), *TEXTURES):
             raise ParamError(f"own_datasets.{name}: is the name of a built-in data set")
     kinds: dict[str, Sequence[str]] = {"binary": known, "color": typing.get_args(ColorDataset)}
     kinds |= {name: (name,) for name in TEXTURES}
@@ -288,14 +320,10 @@ def _check_names(params: Params) -> None:
                 if dataset not in names:
                     key = f"scales.{scale}.{kind}.max_epochs"
                     raise ParamError(refusal(key, dataset, f"for one of {', '.join(names)}"))
-    for name in set(params.models) & set(params.color_models):
-        raise ParamError(f"color_models.{name}: is the name of a block of models, too")
-    _check_models("", params, params.models)
-    _check_models("color_", params, params.color_models)
 
 
 def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> None:
-    """The lists of models that stages train, and their blocks, of one kind of image."""
+    """The lists of models that stages train, of one kind of image: each has a block, and all are evaluated."""
     trained: list[str] = []
     for stage in typing.get_args(Stage):
         names = getattr(params, f"{prefix}{stage}_models")
@@ -305,15 +333,10 @@ def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> N
                 raise ParamError(refusal(f"{prefix}{stage}_models", name, f"one of {', '.join(fitting)}"))
         trained += names
     evaluated = getattr(params, f"{prefix}evaluate_models")
-    if sorted(trained) != sorted(set(evaluated)) or len(trained) != len(evaluated):
+    if sorted(trained) != sorted(evaluated):
         raise ParamError(refusal(f"{prefix}evaluate_models", list(evaluated), f"exactly {trained}"))
     for name in getattr(params, f"{prefix}texture_models"):
         if name not in blocks:
             raise ParamError(refusal(f"{prefix}texture_models", name, f"one of {', '.join(blocks)}"))
-    for name, block in blocks.items():
-        key = f"{prefix}models.{name}"
-        if (block.posterior == "none") != (block.prior == "none"):
-            raise ParamError(refusal(f"{key}.prior", block.prior, "none if and only if posterior is none"))
-        if block.posterior == "none" and block.decoder == "factorized":
-            allowed = "pixelcnnpp" if prefix else "pixelcnn"
-            raise ParamError(refusal(f"{key}.decoder", block.decoder, f"{allowed} where posterior is none"))
+    for name in set(params.models) & set(params.color_models):
+        raise ParamError(f"color_models.{name}: is the name of a block of models, too")

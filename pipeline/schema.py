@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -58,8 +59,22 @@ class NotEmpty:
         return "a list that is not empty"
 
 
+@dataclass(frozen=True)
+class Distinct:
+    """A list with nothing twice, in capitals or not: items become folders, and to some systems those are the same."""
+
+    def __contains__(self, value: tuple[Any, ...]) -> bool:
+        return len({str(item).casefold() for item in value}) == len(value)
+
+    def __str__(self) -> str:
+        return "a list without duplicates"
+
+
 def from_mapping(cls: type[T], raw: Any, key: str = "") -> T:
-    """Build the dataclass `cls` from a mapping, checking every key, type and range; `key` is the path so far."""
+    """Build the dataclass `cls` from a mapping, checking every key, type and range; `key` is the path so far.
+
+    Rules that join keys are the dataclass's own: its `__post_init__` raises ParamError, which is given the path here.
+    """
     if not isinstance(raw, Mapping):
         raise ParamError(refusal(key or "params.yaml", raw, "a mapping of keys to values"))
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -70,7 +85,11 @@ def from_mapping(cls: type[T], raw: Any, key: str = "") -> T:
         if name not in raw and field.default is field.default_factory is dataclasses.MISSING:
             raise ParamError(f"{_join(key, name)}: missing")
     hints = typing.get_type_hints(cls, include_extras=True)
-    return cls(**{name: _convert(hints[name], value, _join(key, name)) for name, value in raw.items()})
+    values = {name: _convert(hints[name], value, _join(key, name)) for name, value in raw.items()}
+    try:
+        return cls(**values)
+    except ParamError as error:
+        raise ParamError(_join(key, error)) from error
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
@@ -79,7 +98,11 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(typing.cast(type, hint), value, key)
     if origin is Annotated:
-        return _in_range(_convert(arguments[0], value, key), arguments[1], key)
+        converted = _convert(arguments[0], value, key)
+        for allowed in arguments[1:]:
+            if converted not in allowed:
+                raise ParamError(refusal(key, value, str(allowed)))
+        return converted
     if origin is Literal:
         if value not in arguments or type(value) is not type(arguments[0]):
             raise ParamError(refusal(key, value, f"one of {', '.join(map(str, arguments))}"))
@@ -87,34 +110,24 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (Union, types.UnionType):
         return None if value is None else _convert(arguments[0], value, key)
     if origin is tuple:
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
             raise ParamError(refusal(key, value, "a list"))
         return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ParamError(refusal(key, value, "a mapping of names to blocks"))
-        return {name: _convert(arguments[1], item, _join(key, name)) for name, item in value.items()}
+        names = [_convert(arguments[0], name, f"a name in {key}") for name in value]
+        return {name: _convert(arguments[1], value[name], _join(key, name)) for name in names}
     return _scalar(hint, value, key)
 
 
 def _scalar(kind: type, value: Any, key: str) -> Any:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+    names = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if (
-        kind is float
-        and isinstance(value, str)
-        and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)e[+-]?\d+", value, re.IGNORECASE)
-    ):
-        return float(value)  # to YAML 1.1, which PyYAML reads, 1e-3 and 1.5e3 are text
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or value != value:
+    infinite = isinstance(value, float) and not math.isfinite(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or infinite:
         raise ParamError(refusal(key, value, names[kind]))
-    return value
-
-
-def _in_range(value: Any, allowed: Range | Form | NotEmpty, key: str) -> Any:
-    if value not in allowed:
-        raise ParamError(refusal(key, value, str(allowed)))
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -84,8 +85,16 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
 
 def _arguments(stage: Stage | None) -> argparse.Namespace:
     parser = run_parser(f"train_{stage or 'textures'}", f"Train a {stage or 'texture'} model.")
-    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on where it stopped")
+    parser.add_argument("--minutes", type=minutes, help="stop after so long; the same command goes on where it stopped")
     return parser.parse_args()
+
+
+def minutes(text: str) -> float:
+    """The time limit of the command line; ValueError if it is not finite or negative."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 def _config(params: Params, block: Block, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from dvc.utils.serialize import load_yaml
 
 from pipeline.config import ModelConfig, load_params
 from pipeline.schema import ParamError, from_mapping
@@ -45,8 +46,11 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"models.vlae.tied": 1}, ["models.vlae.tied", "1", "true or false"]),
         ({"models.vlae.free_bits": -0.1}, ["models.vlae.free_bits", "-0.1", "at least 0"]),
         ({"models.vlae.free_bits": float("nan")}, ["models.vlae.free_bits", "nan"]),
-        ({"models.vlae.free_bits": "1e"}, ["models.vlae.free_bits", "'1e'", "a number"]),
-        ({"models.vlae.latent_dim": "1e1"}, ["models.vlae.latent_dim", "'1e1'", "an integer"]),
+        ({"models.vlae.free_bits": float("inf")}, ["models.vlae.free_bits", "inf", "a finite number"]),
+        ({"checkpoint_seconds": float("inf")}, ["checkpoint_seconds", "inf", "a finite number"]),
+        ({"models.vlae.first_kernel_size": 4}, ["models.vlae.first_kernel_size", "4", "3, 5, 7"]),
+        ({"models.vlae.free_bits": "1e"}, ["models.vlae.free_bits", "'1e'", "a finite number"]),
+        ({"models.vlae.latent_dim": 1e1}, ["models.vlae.latent_dim", "10.0", "an integer"]),
         ({"models.vlae.kernel_size": 3.0}, ["models.vlae.kernel_size", "3.0", "3, 5, 7"]),
         ({"models.vlae.encoder_channels": []}, ["models.vlae.encoder_channels", "not empty"]),
         ({"models.vlae.kernel_size": 4}, ["models.vlae.kernel_size", "4", "3, 5, 7"]),
@@ -97,6 +101,51 @@ def test_broken_yaml_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ParamError, match=r"not valid YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("scale: laptop ", "scale: laptop\nscale: smoke ", ["line", "duplicate key", "scale"]),
+        ("    latent_dim: 64\n", "    latent_dim: 64\n    latent_dim: 32\n", ["line", "duplicate key", "latent_dim"]),
+        ("seeds: [0] ", "seeds: [0, 1, 0] ", ["seeds", "without duplicates"]),
+        ("seeds: [0] ", "seeds: [010, 10] ", ["seeds", "without duplicates"]),
+        ("seeds: [0] ", "seeds: ['010'] ", ["seeds[0]", "'010'", "an integer"]),
+        ("# Every knob", "# \x00", ["not valid YAML", "special characters"]),
+    ],
+)
+def test_what_a_yaml_file_can_say_twice_or_in_two_ways_is_refused(tmp_path, old, new, parts):
+    """After reports of a seed trained twice ("± 0.00 over 2 seeds"), and of the last of two equal keys that won."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ParamError) as error:
+        load_params(tmp_path / "params.yaml")
+    for part in parts:
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_in_utf_8_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_bytes("# 5×5".encode("latin-1"))
+    with pytest.raises(ParamError, match=r"params\.yaml is not valid YAML: "):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["010", "0o12", "on", "1:30", "1_0", "0x10", "1e1", "2.0e+1", "~", "yes"])
+def test_a_value_means_the_same_to_dvc_as_here(tmp_path, text):
+    """After reports of 010, which is eight to YAML 1.1 and ten to 1.2, and of `on`, which is a truth value to 1.1."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"seeds: [{text}]\n", encoding="utf-8")
+    (seen,) = load_yaml(str(path))["seeds"]
+    path.write_text(
+        (ROOT / "params.yaml").read_text(encoding="utf-8").replace("seeds: [0] ", f"seeds: [{text}] "), encoding="utf-8"
+    )
+    if type(seen) is int:
+        assert load_params(path).seeds == (seen,)
+    else:
+        with pytest.raises(ParamError, match=re.escape(f"seeds[0] = {seen!r}: must be an integer")):
+            load_params(path)
 
 
 @pytest.mark.parametrize("text", ["2e-3", "2.e-3", ".02e-1", "0.2E-2"])

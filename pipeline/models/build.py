@@ -14,7 +14,7 @@ from pipeline.models.latent_parts import AutoregressivePrior, GaussianPrior, Vec
 from pipeline.models.likelihoods import Bernoulli, LogisticMixture
 from pipeline.models.made import MADE, ConvMADE
 from pipeline.models.pixelcnnpp import PixelCNNPP
-from pipeline.schema import from_mapping
+from pipeline.schema import ParamError, from_mapping, refusal
 
 Shape = tuple[int, int, int]
 
@@ -25,12 +25,23 @@ BINARY_ROWS, COLOR_ROWS = 1024, 64
 def build_model(name_or_block: str | Mapping[str, Any] | Block, image_shape: Shape | None = None) -> Model:
     """An untrained model for images of `image_shape` (C, H, W), by default 1×28×28, or 3×32×32 of colour models.
 
-    `name_or_block`: a name among the models of ./params.yaml, or such a block. ParamError if it is not a valid one.
+    `name_or_block`: a name among the models of ./params.yaml, or such a block. ParamError if it is not a valid one, or
+    if images of that shape are none of its kind.
     """
     block = _block(name_or_block)
     if isinstance(block, ColorModelConfig):
-        return _color_model(block, image_shape or (3, 32, 32))
-    return _binary_model(block, image_shape or (1, 28, 28))
+        return _color_model(block, _shape((3, 32, 32), image_shape))
+    return _binary_model(block, _shape((1, 28, 28), image_shape))
+
+
+def _shape(default: Shape, wanted: Shape | None) -> Shape:
+    """The shape wanted, or `default`, whose channels it must have."""
+    if wanted is None:
+        return default
+    sides = wanted if isinstance(wanted, tuple) else ()
+    if len(sides) != 3 or any(type(side) is not int or side < 1 for side in sides) or sides[0] != default[0]:
+        raise ParamError(refusal("image_shape", wanted, f"({default[0]}, height, width)"))
+    return wanted
 
 
 def _block(name_or_block: str | Mapping[str, Any] | Block) -> Block:
@@ -39,7 +50,7 @@ def _block(name_or_block: str | Mapping[str, Any] | Block) -> Block:
     if isinstance(name_or_block, str):
         params = load_params()
         return params.model(name_or_block, "color" if name_or_block in params.color_models else "binary")
-    if "network" in name_or_block:  # the one key that only colour models have, and must have
+    if isinstance(name_or_block, Mapping) and "network" in name_or_block:  # which colour models alone have, and must
         return from_mapping(ColorModelConfig, name_or_block, "model")
     return from_mapping(ModelConfig, name_or_block, "model")
 
@@ -86,7 +97,8 @@ def _binary_model(block: ModelConfig, image_shape: Shape) -> Model:
 def _color_model(block: ColorModelConfig, image_shape: Shape) -> Model:
     channels, height, width = image_shape
     if height % 4 or width % 4:
-        raise ValueError(f"colour images of {height}×{width}: 4 must divide both, since z has maps of a quarter")
+        allowed = "a height and width that 4 divides, since z has maps of a quarter"
+        raise ParamError(refusal("image_shape", image_shape, allowed))
     latent_shape = (block.latent_maps, height // 4, width // 4)
     likelihood = LogisticMixture(block.mixtures, channels)
 

@@ -113,5 +113,5 @@ def test_a_colour_block_is_checked():
 
 
 def test_images_that_have_no_quarter_are_refused():
-    with pytest.raises(ValueError, match="4 must divide"):
+    with pytest.raises(ParamError, match=r"image_shape = \(3, 30, 32\): must be .* that 4 divides"):
         build_model(COLOR_VLAE, (3, 30, 32))

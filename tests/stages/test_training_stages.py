@@ -122,6 +122,15 @@ def test_a_signal_saves_at_once_and_the_same_command_goes_on(project, number):
     assert outcome(project, "pixelcnn") == expected
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e400", "soon"])
+def test_a_time_limit_that_is_none_is_refused(monkeypatch, capsys, text):
+    """After reports of trainings that a limit of nan never stopped."""
+    monkeypatch.setattr(sys, "argv", ["train_vae", "--dataset", "mnist5k", "--model", "vae", f"--minutes={text}"])
+    with pytest.raises(SystemExit):
+        training.train_stage("vae")
+    assert f"--minutes: invalid minutes value: '{text}'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", ["parameter", "data"])
 def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
     finish(start(project, "train_vae", "--model", "vae", "--minutes", "0"))
