@@ -15,6 +15,7 @@ from pipeline.seeding import stream
 
 DRAWS = 32
 AT_ONCE = 500
+"""Images that are encoded in one pass, at most; of large ones as many as a model can hold, `rows_at_once`."""
 MOST_PROBED = 2000
 """Training images that a linear classifier is fitted to."""
 MOST_NUMBERS = 50_000_000
@@ -28,14 +29,12 @@ def describe_code(model: LatentVariableModel, images: Tensor, seed: int) -> tupl
     an IAF posterior the terms add up to the KL, but one alone is no divergence and may be negative. The numbers are
     `active_units` and, where q has the closed form that takes, `information_nats`, a lower bound on I(x; z).
     """
-    images = images[: MOST_NUMBERS // (DRAWS * model.latent_dim)]
+    images = images[: max(2, MOST_NUMBERS // (DRAWS * model.latent_dim))]
     codes, terms = draw_codes(model, images, DRAWS, stream(seed, "codes", device=images.device))
     table = pd.DataFrame({"kl_nats": terms.mean((0, 1)).cpu().numpy(), "activity": activity(codes).cpu().numpy()})
     numbers: dict[str, float] = {"active_units": active_units(codes)}
     if model.posterior.flow is None:
-        with torch.no_grad():
-            parts = zip(*(model.posterior.encode(batch)[:2] for batch in images.split(AT_ONCE)), strict=True)
-        mean, log_scale = (torch.cat(part) for part in parts)
+        mean, log_scale, _ = model.encoded(images)
         numbers["information_nats"] = mutual_information_bound(codes[0], mean, log_scale)
     return table, numbers
 
@@ -46,7 +45,7 @@ def draw_codes(
 ) -> tuple[Tensor, Tensor]:
     """`draws` codes z ~ q(z|x) of each image and their KL terms by dimension: (draws, N, D) each."""
     rows = []
-    for batch in images.split(AT_ONCE):
+    for batch in images.split(min(AT_ONCE, model.rows_at_once)):
         parameters = model.posterior.encode(batch)
         rows.append([model.draw(parameters, generator) for _ in range(draws)])
     codes, terms = (torch.cat([torch.stack([draw[part] for draw in row]) for row in rows], dim=1) for part in (0, 1))

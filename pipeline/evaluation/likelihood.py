@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.evaluation.bootstrap import bootstrap
-from pipeline.models.latent import LatentVariableModel, Model
+from pipeline.models.latent import Model
 from pipeline.progress import HIDDEN
 from pipeline.seeding import stream
 from pipeline.units import bits_per_dim, nats_to_bits
@@ -32,11 +32,7 @@ def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) 
     rows = []
     for i, batch in enumerate(tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)):
         generator = stream(seed, "evaluation", i, device=images.device)
-        if isinstance(model, LatentVariableModel):
-            columns = _bounds(*model.code_lengths(batch, importance_samples, generator))
-        else:
-            nll = -model.log_prob(batch)
-            columns = {"nll": nll, "reconstruction": nll, "kl": torch.zeros_like(nll)}
+        columns = _bounds(*model.code_lengths(batch, importance_samples, generator))
         rows.append(pd.DataFrame({name: value.cpu().numpy() for name, value in columns.items()}))
     return pd.concat(rows, ignore_index=True)
 

@@ -63,4 +63,4 @@ def traversals(model: LatentVariableModel, codes: Tensor, generator: torch.Gener
 def _decompress_alike(model: LatentVariableModel, codes: Tensor, generator: torch.Generator) -> Tensor:
     """(N, D) to (N, C, H, W), all from the same uniforms, so that only z makes a difference."""
     uniforms = model.uniforms(1, generator).expand(len(codes), -1, -1, -1)
-    return model.decoder.sample(codes, uniforms)
+    return model.decoded(codes, uniforms)

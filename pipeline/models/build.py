@@ -19,7 +19,9 @@ from pipeline.schema import ParamError, from_mapping, refusal
 Shape = tuple[int, int, int]
 
 BINARY_ROWS, COLOR_ROWS = 1024, 64
-"""Images × samples in one pass of importance sampling: with the paper's sizes 0.2 GB, and of colour 0.6 GB."""
+"""Images × samples in one pass without gradients: with the paper's sizes 0.2 GB, and of colour 0.6 GB."""
+WORKING_SET = 2**30
+"""Bytes that such a pass holds at most: larger images, or wider models, pass in smaller numbers."""
 
 
 def build_model(name_or_block: str | Mapping[str, Any] | Block, image_shape: Shape | None = None) -> Model:
@@ -42,6 +44,12 @@ def _shape(default: Shape, wanted: Shape | None) -> Shape:
     if len(sides) != 3 or any(type(side) is not int or side < 1 for side in sides) or sides[0] != default[0]:
         raise ParamError(refusal("image_shape", wanted, f"({default[0]}, height, width)"))
     return wanted
+
+
+def rows_that_fit(numbers: int, image_shape: Shape, most: int) -> int:
+    """How many images × samples of so many `numbers` a pixel, float32, are in the working set; `most` at most."""
+    _, height, width = image_shape
+    return max(1, min(most, WORKING_SET // (4 * numbers * height * width)))
 
 
 def _block(name_or_block: str | Mapping[str, Any] | Block) -> Block:
@@ -76,8 +84,11 @@ def _binary_model(block: ModelConfig, image_shape: Shape) -> Model:
         steps = range(block.flow_steps)
         return AutoregressiveFlow(MADE(block.latent_dim, block.flow_hidden_units, context) for _ in steps)
 
+    # held at once: six arrays of a PixelCNN's width, and the encoder's first layers
+    widest = 6 * max(block.filters, block.conditioning_maps) + max(block.encoder_channels)
+    rows = rows_that_fit(widest, image_shape, BINARY_ROWS)
     if block.posterior == "none":
-        return AutoregressiveModel(image_shape, block.conditioning_maps, network(), BINARY_ROWS)
+        return AutoregressiveModel(image_shape, block.conditioning_maps, network(), rows)
     posterior = VectorPosterior(
         image_shape,
         block.encoder_channels,
@@ -91,7 +102,7 @@ def _binary_model(block: ModelConfig, image_shape: Shape) -> Model:
         decoder = FactorizedDecoder(generator(image_shape[0]), Bernoulli(image_shape[0]))
     else:
         decoder = AutoregressiveDecoder(generator(block.conditioning_maps), network())
-    return LatentVariableModel(image_shape, block.latent_dim, posterior, prior, decoder, BINARY_ROWS)
+    return LatentVariableModel(image_shape, block.latent_dim, posterior, prior, decoder, rows)
 
 
 def _color_model(block: ColorModelConfig, image_shape: Shape) -> Model:
@@ -121,8 +132,11 @@ def _color_model(block: ColorModelConfig, image_shape: Shape) -> Model:
         steps = range(block.flow_steps)
         return AutoregressiveFlow(ConvMADE(latent_shape, block.flow_maps, context) for _ in steps)
 
+    # held at once: nine arrays of all blocks of a PixelCNN++, eight of the encoder's, and the mixtures' parameters
+    widest = 9 * block.filters * block.blocks + 8 * max(block.channels, block.inner_channels) + 13 * block.mixtures
+    rows = rows_that_fit(widest, image_shape, COLOR_ROWS)
     if block.posterior == "none":
-        return AutoregressiveModel(image_shape, block.channels, network(), COLOR_ROWS)
+        return AutoregressiveModel(image_shape, block.channels, network(), rows)
     posterior = MapPosterior(
         channels,
         block.network,
@@ -138,7 +152,7 @@ def _color_model(block: ColorModelConfig, image_shape: Shape) -> Model:
     else:
         decoder = AutoregressiveDecoder(generator(block.channels), network())
     latent_dim = latent_shape[0] * latent_shape[1] * latent_shape[2]
-    return LatentVariableModel(image_shape, latent_dim, posterior, prior, decoder, COLOR_ROWS)
+    return LatentVariableModel(image_shape, latent_dim, posterior, prior, decoder, rows)
 
 
 def _prior(block: Block, flow: Callable[[], AutoregressiveFlow]) -> GaussianPrior | AutoregressivePrior:

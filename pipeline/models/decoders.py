@@ -216,7 +216,7 @@ class AutoregressiveDecoder(nn.Module):
     def __init__(self, generator: nn.Module, network: PixelCNN | PixelCNNPP) -> None:
         super().__init__()
         self.generator, self.network = generator, network
-        self.uniforms = network.uniforms
+        self.likelihood, self.uniforms = network.likelihood, network.uniforms
 
     def image_features(self, x: Tensor) -> Tensor:
         """What the network makes of x (B, C, H, W) before z enters."""

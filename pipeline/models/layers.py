@@ -93,7 +93,8 @@ class Conv2d(WeightNorm):
         self.padding = kernel_size // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        with _no_less_than_float32(x, self.stride > 1 and 1 in x.shape[2:]) as x:
+            return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class ConvTranspose2d(WeightNorm):
@@ -101,10 +102,26 @@ class ConvTranspose2d(WeightNorm):
 
     def __init__(self, inputs: int, outputs: int, size: tuple[int, int], **options: Any) -> None:
         super().__init__((inputs, outputs, 3, 3), out_axis=1, **options)
+        self.size = size
         self.output_padding = [(length + 1) % 2 for length in size]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, self.bias, 2, 1, self.output_padding)
+        with _no_less_than_float32(x, 1 in self.size) as x:
+            return F.conv_transpose2d(x, self.weight, self.bias, 2, 1, self.output_padding)
+
+
+@contextmanager
+def _no_less_than_float32(x: Tensor, wanted: bool) -> Iterator[Tensor]:
+    """Inside, if it is wanted, layers compute in float32 where autocast would have them compute in less.
+
+    In bfloat16 a convolution of stride 2 leaves part of its weight's gradient unwritten where the larger of its two
+    maps is one pixel wide, and so does its transpose: finite garbage, or NaN (pytorch#169688, pytorch#163347).
+    """
+    if not wanted:
+        yield x
+        return
+    with torch.autocast(x.device.type, enabled=False):
+        yield x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class ResidualBlock(nn.Module):
@@ -142,7 +159,7 @@ def initialize(model: nn.Module, images: Tensor, generator: torch.Generator) -> 
 
     After it each layer's output over this batch has, per unit, its `initial_mean` and `initial_scale`
     (Salimans and Kingma, 2016, section 3). A layer used several times (tied weights) is set at its first use.
-    `model.loss(images, generator)` is the pass.
+    `model.parts(images, generator)` is the pass.
     """
     layers = [module for module in model.modules() if isinstance(module, WeightNorm)]
     for layer in layers:
@@ -151,7 +168,7 @@ def initialize(model: nn.Module, images: Tensor, generator: torch.Generator) -> 
         layer.bias.fill_(0.0)
     handles = {layer: layer.register_forward_hook(_standardize) for layer in layers}
     try:
-        model.loss(images, generator)  # type: ignore[operator]
+        model.parts(images, generator)  # type: ignore[operator]
     finally:
         for handle in handles.values():
             handle.remove()

@@ -7,6 +7,7 @@ the dots stand for the same pixels everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,11 @@ class Bernoulli:
     """Independent binary values, of which the parameters are logits."""
 
     channels: int
+    values: ClassVar[str] = "0 and 1"
+
+    def holds(self, x: Tensor) -> Tensor:
+        """Where x, of any shape, has a value that an image can have."""
+        return (x == 0) | (x == 1)
 
     @property
     def parameters(self) -> int:
@@ -63,6 +69,11 @@ class LogisticMixture:
 
     components: int
     channels: int = 3
+    values: ClassVar[str] = f"whole numbers from 0 to {LEVELS - 1}"
+
+    def holds(self, x: Tensor) -> Tensor:
+        """Where x, of any shape, has a value that an image can have."""
+        return (x >= 0) & (x < LEVELS) & (x == x.round())
 
     @property
     def parameters(self) -> int:

@@ -6,6 +6,7 @@ Of a masked layer only the entries that its mask keeps are stored, as a vector: 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,12 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
 def load_run(folder: str | Path) -> Run:
     """The model trained in `folder`, on the CPU: a run ("runs/mnist5k/vlae/seed0"), or a model with its first seed.
 
-    FileNotFoundError if it is not there, OSError if it cannot be read.
+    FileNotFoundError if it is not there, OSError if it cannot be read or its weights are not finite.
     """
     folder = Path(folder)
-    seeds = sorted(folder.glob("seed*/config.json"), key=lambda path: int(path.parent.name.removeprefix("seed")))
-    folder = seeds[0].parent if seeds else folder
+    found = (path.parent for path in folder.glob("seed*/config.json"))
+    seeds = [path for path in found if re.fullmatch(r"seed\d+", path.name)]  # not seed0_backup
+    folder = min(seeds, key=lambda path: int(path.name.removeprefix("seed")), default=folder)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes those of runs/")
     try:
@@ -56,6 +58,8 @@ def load_run(folder: str | Path) -> Run:
         weights = load_file(folder / "model.safetensors")
         for name, kept in _masks(model):
             weights[name] = _spread(weights[name], kept)
+        if broken := [name for name, value in weights.items() if not value.isfinite().all()]:
+            raise ValueError(f"{', '.join(broken)}: not finite")
         model.load_state_dict(weights)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -31,7 +31,7 @@ class Gradients:
         """The same from a generator, and with w a scalar tensor."""
         self.model.zero_grad()
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
-            parts = self.model.loss(x, noise)
+            parts = self.model.parts(x, noise)
         self.objective.loss(parts, kl_weight).backward()
         return torch.stack([parts[name].detach().mean() for name in ("reconstruction", "kl")])
 

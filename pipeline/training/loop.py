@@ -173,9 +173,19 @@ def _step(state: State, batches: Batches, plan: Plan) -> None:
     state.step += 1
     reconstruction, kl = means.tolist()
     if not reconstruction + kl < float("inf"):
-        raise FloatingPointError(f"step {state.step}: reconstruction {reconstruction}, kl {kl} nats per image")
+        raise FloatingPointError(
+            f"step {state.step}: reconstruction {reconstruction}, kl {kl} nats per image; {_mend(plan)}"
+        )
     state.kl_weight = plan.objective.next_weight(state.kl_weight, kl, state.step)
     state.sums = [a + b for a, b in zip(state.sums, (1.0, -reconstruction - kl, kl), strict=True)]
+
+
+def _mend(plan: Plan) -> str:
+    """What to try where a loss is not finite."""
+    causes = [f"training.learning_rate ({plan.learning_rate:g}) may be too high"]
+    if plan.bfloat16:
+        causes.append("training.precision, here bfloat16, too low: set it to float32")
+    return ", or ".join(causes)
 
 
 def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan) -> dict[str, float]:
@@ -201,7 +211,7 @@ def validate(model: Model, images: Tensor, seed: int) -> tuple[float, float]:
     """Mean one-sample ELBO and KL of `images` (N, C, H, W), nats per image, with the same noise at every call."""
     generator = stream(seed, "validation", device=images.device)
     at_once = min(VALIDATED_AT_ONCE, model.rows_at_once)
-    losses = [model.loss(batch, generator) for batch in images.split(at_once)]
+    losses = [model.parts(batch, generator) for batch in images.split(at_once)]
     reconstruction, kl = (
         torch.cat([parts[name] for parts in losses]).mean().item() for name in ("reconstruction", "kl")
     )

@@ -1,11 +1,15 @@
 """Weight normalisation, its data-dependent initialisation, and shapes of the ResNet blocks."""
 
+import itertools
+
 import pytest
 import torch
 from conftest import PIXELCNN, VAE, VLAE, binary_images
 
 from pipeline import build_model
 from pipeline.models.layers import Conv2d, ConvTranspose2d, Linear, WeightNorm, initialize, residual_down, residual_up
+from pipeline.training.gradients import Gradients
+from pipeline.training.objectives import Objective
 
 
 @pytest.mark.parametrize("layer", [Linear(3, 5), Conv2d(3, 5), ConvTranspose2d(3, 5, (4, 4))])
@@ -71,3 +75,42 @@ def test_residual_up_mirrors_residual_down(size):
     down = residual_down(3, 5)(x)
     assert down.shape == (2, 5, (size[0] + 1) // 2, (size[1] + 1) // 2)
     assert residual_up(5, 3, size)(down).shape == x.shape
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_bfloat16_gradients_are_near_those_of_float32_on_maps_of_any_size_pytorch_169688_and_163347(transposed):
+    for size in itertools.product((1, 2, 3, 7), repeat=2):
+        layer = ConvTranspose2d(16, 32, size) if transposed else Conv2d(16, 32, stride=2)
+        small = tuple((length + 1) // 2 for length in size)
+        x = torch.randn(8, 16, *(small if transposed else size)).contiguous(memory_format=torch.channels_last)
+        gradients = []
+        for bfloat16 in (False, True):
+            _leave_garbage_in_memory()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16, cache_enabled=False):
+                y = layer(x)
+            assert y.shape[2:] == (size if transposed else small)
+            assert (y.dtype == torch.bfloat16) == (bfloat16 and 1 not in size)
+            weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+            gradients.append(torch.autograd.grad((y.float() * weights).sum(), layer.direction)[0])
+        assert (gradients[1] - gradients[0]).abs().max() <= 0.03 * gradients[0].abs().max(), size
+
+
+def _leave_garbage_in_memory() -> None:
+    """What is never written is then found out."""
+    for count in (32, 4608, 9216, 18432):
+        torch.full((count,), torch.nan)
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((1, 28, 28), 6), ((1, 5, 1), 2), ((1, 1, 1), 1), ((1, 1, 9), 3)])
+@pytest.mark.parametrize("block", [VAE, VLAE])
+def test_a_model_of_any_depth_has_finite_gradients_in_bfloat16_pytorch_169688(block, shape, levels):
+    model = build_model(block | {"encoder_channels": [16] + [32] * (levels - 1)}, shape)
+    x = binary_images(16, shape)
+    initialize(model, x, torch.Generator().manual_seed(0))
+    found = []
+    for bfloat16 in (False, True):
+        _leave_garbage_in_memory()
+        Gradients(model, Objective("elbo"), bfloat16)(x, 1, 1.0)
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert found[1].isfinite().all()
+    assert (found[1] - found[0]).norm() <= 0.5 * found[0].norm()  # rounding is 0.3 of it for 1×1, garbage 1e13

@@ -124,7 +124,7 @@ def test_every_layer_matters_and_starts_standardised():
             super().__init__()
             self.net = net
 
-        def loss(self, x, generator):
+        def parts(self, x, generator):
             return {"reconstruction": -net.log_prob(x, torch.randn(len(x), 4, 8, 8))}
 
     initialize(Model(), levels(32, (8, 8)), torch.Generator().manual_seed(0))

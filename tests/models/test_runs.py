@@ -58,3 +58,25 @@ def test_weights_that_are_not_as_many_as_the_mask_keeps_are_refused(tmp_path, ch
     save_file(stored | {f"{masked}.direction": change(stored[f"{masked}.direction"])}, path)
     with pytest.raises(OSError, match="another version of the code"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("block", "shape"), MODELS)
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, block, shape, value):
+    saved(tmp_path, block, shape)
+    path = tmp_path / "model.safetensors"
+    stored = load_file(path)
+    name = sorted(stored)[-1]
+    stored[name].view(-1)[-1] = value
+    save_file(stored, path)
+    with pytest.raises(OSError, match=rf"{name}: not finite"):
+        load_run(tmp_path)
+
+
+def test_what_is_called_nearly_like_a_seed_is_not_taken_for_one(tmp_path):
+    for seed, name in enumerate(("seed10", "seed2", "seed0_backup", "seed", "seed-1", "seeds")):
+        saved(tmp_path / name, VLAE, (1, 4, 5))
+        (tmp_path / name / "config.json").write_text(
+            (tmp_path / name / "config.json").read_text().replace('"image_shape"', f'"seed": {seed}, "image_shape"')
+        )
+    assert load_run(tmp_path).config["seed"] == 1

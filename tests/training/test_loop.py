@@ -128,6 +128,9 @@ def test_history_is_of_the_averaged_weights_and_of_the_steps_between(tmp_path):
     assert (state.history[-1]["valid_elbo"], state.history[-1]["valid_kl"]) == (elbo, kl)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    with pytest.raises(FloatingPointError, match="step"):
-        run(dataclasses.replace(PLAN, learning_rate=1e30, decay_fraction=0), tmp_path / "c.pt")
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_what_to_change_pytorch_169688(tmp_path, bfloat16):
+    plan = dataclasses.replace(PLAN, learning_rate=1e30, decay_fraction=0, bfloat16=bfloat16)
+    with pytest.raises(FloatingPointError, match=r"step \d+: .*training\.learning_rate \(1e\+30\)") as stopped:
+        run(plan, tmp_path / "c.pt")
+    assert ("training.precision" in str(stopped.value)) == bfloat16

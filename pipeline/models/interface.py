@@ -1,0 +1,119 @@
+"""What every model offers to its user, and what it asks of the values it is given.
+
+The public methods look at their arguments once, and a ValueError says what they want. Loops that made the values
+themselves, in training and evaluation, call what stands behind: `parts` and `code_lengths`, which check nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pipeline.models.likelihoods import Bernoulli, LogisticMixture
+
+
+class ImageModel(nn.Module):
+    """A density over images (B, C, H, W) float32, binary ones in {0, 1}, colours in levels 0 … 255. In nats per image.
+
+    `rows_at_once` is how many images × samples one pass without gradients holds in memory.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], rows_at_once: int) -> None:
+        super().__init__()
+        self.image_shape, self.rows_at_once = image_shape, rows_at_once
+
+    @property
+    def likelihood(self) -> Bernoulli | LogisticMixture:
+        """What a pixel is drawn from; it says which values an image has."""
+        raise NotImplementedError
+
+    def parts(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+        """`loss` of images that need no check."""
+        raise NotImplementedError
+
+    def code_lengths(self, x: Tensor, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """`loss` at several draws of each image, or at one if it is exact: (draws, B) nats each, without a check."""
+        raise NotImplementedError
+
+    def draw_images(self, n: int, generator: Generator | None = None) -> Tensor:
+        """`sample` without a check."""
+        raise NotImplementedError
+
+    def loss(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+        """`reconstruction` and `kl`, (B,) each, to be minimised: their sum estimates −ELBO(x) without bias.
+
+        For gradients; of many images `elbo` takes less memory.
+        """
+        self.check_images(x, generator)
+        return self.parts(x, generator)
+
+    @torch.no_grad()
+    def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """The ELBO of each image at one draw z ~ q(z|x), without a latent log p(x): (B, C, H, W) to (B,)."""
+        return self.log_prob(x, 1, generator)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, importance_samples: int = 64, generator: Generator | None = None) -> Tensor:
+        """log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q: a lower bound of log p(x) in expectation, rising with K.
+
+        (B, C, H, W) to (B,); with K = 1 the ELBO. Without a latent it is log p(x), exact, whatever K is.
+        """
+        check_count("importance_samples", importance_samples)
+        self.check_images(x, generator)
+        code = sum(self.code_lengths(x, importance_samples, generator))
+        assert isinstance(code, Tensor)
+        return torch.logsumexp(-code, dim=0) - math.log(len(code))
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+        """n images (n, C, H, W)."""
+        check_count("n", n)
+        self._check_generator(generator)
+        return self.draw_images(n, generator)
+
+    def check_images(self, x: Any, generator: Generator | None) -> None:
+        """ValueError unless x are images of this model, on its device like the generator."""
+        self._check_tensor("images", x, self.image_shape)
+        held = self.likelihood.holds(x)
+        if not held.all():
+            wrong = x[~held][0].item()
+            raise ValueError(f"images hold {wrong:g}: must hold {self.likelihood.values} alone, which this model is of")
+        self._check_generator(generator)
+
+    def check_codes(self, z: Any, latent_dim: int, generator: Generator | None) -> None:
+        """The same of codes z."""
+        self._check_tensor("codes", z, (latent_dim,))
+        if not z.isfinite().all():
+            raise ValueError("codes hold values that are not finite")
+        self._check_generator(generator)
+
+    def _check_tensor(self, name: str, values: Any, shape: tuple[int, ...]) -> None:
+        """Kind, dtype, device and shape (B, *shape), with at least one row."""
+        like = next(self.parameters())
+        if not isinstance(values, Tensor):
+            raise ValueError(f"{name} are of type {type(values).__name__}: must be a torch tensor")
+        if values.dtype != like.dtype:
+            raise ValueError(f"{name} are {values.dtype}: must be {like.dtype}, like the model's weights")
+        if values.device != like.device:
+            raise ValueError(f"{name} are on {values.device}: must be on {like.device}, like the model")
+        if values.shape[1:] != shape or not len(values):
+            wanted = ", ".join(["B", *map(str, shape)])
+            raise ValueError(f"{name} are of shape {tuple(values.shape)}: must be ({wanted}), B at least 1")
+
+    def _check_generator(self, generator: Any) -> None:
+        device = next(self.parameters()).device
+        if generator is None:
+            return
+        if not isinstance(generator, Generator):
+            raise ValueError(f"generator = {generator!r}: must be a torch.Generator or None")
+        if generator.device.type != device.type:
+            raise ValueError(f"generator is on {generator.device}: must be on {device}, like the model")
+
+
+def check_count(name: str, value: Any) -> None:
+    """ValueError unless it is a positive integer."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} = {value!r}: must be an integer, at least 1")
