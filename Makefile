@@ -5,7 +5,7 @@ BIN := .venv/bin
 # dvc.yaml starts the stages as `python -m stages.…`
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro paper context together verify bench test lint
+.PHONY: repro paper context verify bench test lint
 
 # The rows of the paper's tables, and the curve over contexts.
 VAES := vae,af_vae,af_vae_annealed,iaf_vae
@@ -13,14 +13,15 @@ ROWS := vlae,vlae_untied,vlae_annealed,vlae_gaussian_prior,vlae_gaussian_prior_u
 COLOR_ROWS := resnet_vlae,densenet_vlae,densenet_vlae_4x2,densenet_vlae_5x3,densenet_vlae_grayscale
 CONTEXTS := context_1x1,context_4x2,context_7x4,context_stack,context_full
 
+# What `dvc repro` does, with stages that do not need each other side by side; make repro JOBS=8 runs 8 of them at once.
 repro: .venv/installed
-	$(BIN)/dvc repro
+	$(BIN)/python -m stages.repro
 	@echo "The report is in reports/index.html (open it in a browser) and reports/report.md."
 
 # omniglot is Burda's file; make paper OMNIGLOT=omniglot_rebuilt takes Lake's drawings.
 OMNIGLOT ?= omniglot
 paper: .venv/installed
-	$(BIN)/dvc exp run -n paper -S scale=paper -S training.images=train+valid \
+	$(BIN)/python -m stages.repro -n paper -S scale=paper -S training.images=train+valid \
 	  -S 'binary_datasets=[mnist_static,mnist_dynamic,$(OMNIGLOT),caltech101]' \
 	  -S 'color_datasets=[cifar10]' -S 'vae_models=[$(VAES)]' -S 'vlae_models=[$(ROWS)]' \
 	  -S 'evaluate_models=[$(VAES),pixelcnn,$(ROWS)]' \
@@ -29,15 +30,9 @@ paper: .venv/installed
 	  -S 'color_evaluate_models=[resnet_af_vae,resnet_iaf_vae,pixelcnnpp,$(COLOR_ROWS)]'
 
 context: .venv/installed
-	$(BIN)/dvc exp run -n context -S 'vae_models=[vae,context_0]' -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \
+	$(BIN)/python -m stages.repro -n context -S 'vae_models=[vae,context_0]' \
+	  -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \
 	  -S 'evaluate_models=[vae,context_0,pixelcnn,vlae,vlae_downsampled,$(CONTEXTS)]'
-
-# All trainings of the current params, JOBS at once: small models share a GPU well. Then `dvc repro` does the rest.
-JOBS ?= 4
-together: .venv/installed
-	$(BIN)/dvc repro preprocess
-	$(BIN)/dvc stage list --name-only | grep ^train- | xargs -P $(JOBS) -I{} \
-	  sh -c '$(BIN)/dvc --wait-for-lock repro -s {} || exit 1'
 
 verify: .venv/installed
 	$(BIN)/dvc repro published/dvc.yaml

@@ -190,12 +190,13 @@ def test_reading_parameters_imports_no_torch(module):
 
 
 def commands() -> list[list[str]]:
-    """The words of every `dvc exp run` in the README and the Makefile."""
+    """The words of every `dvc exp run` and `stages.repro` in the README and the Makefile."""
     made = subprocess.run(
         ["make", "-n", "paper", "context"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     text = f"{(ROOT / 'README.md').read_text()}\n{made}".replace("\\\n", " ")
-    return [shlex.split(line, comments=True) for line in re.findall(r"^ *\S*(dvc exp run .*?)(?:&&|$)", text, re.M)]
+    found = re.findall(r"^ *\S*((?:dvc exp run|python -m stages.repro) .*?)(?:&&|$)", text, re.M)
+    return [shlex.split(line, comments=True) for line in found]
 
 
 def test_the_overrides_of_every_documented_command_are_accepted(tmp_path):

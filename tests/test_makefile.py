@@ -17,8 +17,8 @@ def stand_in(path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "called"),
     [
-        ("repro", "dvc repro"),
-        ("paper", "dvc exp run -n paper"),
+        ("repro", "python -m stages.repro"),
+        ("paper", "python -m stages.repro -n paper"),
         ("verify", "dvc repro published/dvc.yaml"),
         ("bench", "python -m stages.bench"),
         ("lint", "ruff check ."),
