@@ -30,6 +30,7 @@ from pipeline.progress import HIDDEN
 CHUNK = 1 << 18
 PAUSE_SECONDS = 1.0
 PARTIAL = ".partial-"
+AGENT = {"User-Agent": "Mozilla/5.0 (compatible; vlae-reproduction)"}  # some servers refuse Python's own
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, http.client.HTTPException)
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ def _from_urls(download: Download, folder: Path, timeout: float, retries: int, r
 
 def _transfer(url: str, target: Path, timeout: float) -> None:
     """Save what a URL serves; DataError if it is less than announced, OSError if no answer comes in time."""
-    with urllib.request.urlopen(url, timeout=timeout) as response, target.open("wb") as stream:
+    request = urllib.request.Request(url, headers=AGENT)
+    with urllib.request.urlopen(request, timeout=timeout) as response, target.open("wb") as stream:
         announced = int(response.headers.get("Content-Length") or 0)
         name = url.rsplit("/", 1)[-1]
         # disable=HIDDEN: silent where stderr is not a terminal

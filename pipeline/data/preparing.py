@@ -63,21 +63,14 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
     """Build a data set from the files that `fetch` put into `raw_dir/dataset`.
 
     Validation and test images that come as grey levels are binarized once, by `binarization_seed`.
-    Raises DataError if there is no such data set, a raw file is unreadable or the splits are not what a Dataset
-    takes, FileNotFoundError if a raw file is not there.
+    Raises DataError if there is no such data set, a raw file is unreadable or the splits are not what was declared,
+    FileNotFoundError if a raw file is not there.
     """
     if dataset not in RECIPES:
         raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
     kind, dynamic, read = RECIPES[dataset]
     values: dict[str, np.ndarray | None] = {}
-    splits = tuple(read(raw_dir / dataset))  # of one's own it may be a generator
-    if len(splits) != len(SPLITS):
-        raise DataError(f"{dataset}: {len(splits)} splits, not {len(SPLITS)}")
-    for i, (name, split) in enumerate(zip(SPLITS, splits, strict=True)):
-        if split.images.dtype != np.uint8:
-            raise DataError(f"{dataset}: {name} is {split.images.dtype}, not uint8")
-        if split.labels is not None and len(split.labels) != len(split.images):
-            raise DataError(f"{dataset}: {name} has {len(split.images):,} images and {len(split.labels):,} labels")
+    for i, (name, split) in enumerate(zip(SPLITS, read(raw_dir / dataset), strict=True)):
         order = _permutation(len(split.images), i)
         if dynamic and name == "valid":
             values["valid_levels"] = split.images[order]

@@ -37,20 +37,15 @@ class RawFile:
 class Download:
     """One file to fetch, and what it decodes to.
 
-    `package` is the installed package that ships it, if any. What is computed and not fetched has a function
-    `generate`, which writes the files into a folder.
+    `urls` are its addresses, the preferred one first; `package` is the installed package that ships it, if any. What
+    is computed and not fetched has a function `generate`, which writes the files into a folder.
     """
 
     name: str
     files: tuple[RawFile, ...]
-    folders: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
     package: str | None = None
     generate: Callable[[Path], None] | None = None
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """Every address, the preferred one first."""
-        return tuple(folder + self.name for folder in self.folders)
 
     @property
     def mirror_names(self) -> tuple[str, ...]:
@@ -65,7 +60,8 @@ class Download:
 
 
 def _single(name: str, digest: str, *folders: str, check: Check = "sha256") -> Download:
-    return Download(name, (RawFile(name.removesuffix(".gz"), digest, check),), folders)
+    file = RawFile(name.removesuffix(".gz"), digest, check)
+    return Download(name, (file,), tuple(folder + name for folder in folders))
 
 
 _LAROCHELLE = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
@@ -76,7 +72,6 @@ _MNIST = (
 _LAKE = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 _BURDA = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/"
 _MARLIN = "https://people.cs.umass.edu/~marlin/data/"
-_CIFAR = "https://www.cs.toronto.edu/~kriz/"
 
 SOURCES: dict[str, tuple[Download, ...]] = {
     "mnist5k": (
@@ -149,7 +144,7 @@ SOURCES: dict[str, tuple[Download, ...]] = {
                     ("test_batch", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
                 )
             ),
-            (_CIFAR,),
+            ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
         ),
     ),
 }
@@ -163,9 +158,13 @@ def downloads(dataset: str) -> tuple[Download, ...]:
 
 
 def mirror_folder(setting: str) -> Path | None:
-    """The mirror to look at: `data.mirror` of params.yaml, unless VLAE_DATA_MIRROR is set; None if empty."""
+    """The mirror to look at: `data.mirror` of params.yaml, unless VLAE_DATA_MIRROR is set; None if empty.
+
+    From the root of the repository where it is relative: DVC names the root to the stages it runs, also to those of a
+    queued or temporary experiment, whose working folder is a copy under .dvc/tmp.
+    """
     value = os.environ.get(MIRROR_VARIABLE, setting)
-    return Path(value) if value else None
+    return Path(os.environ.get("DVC_ROOT", ""), value) if value else None
 
 
 def package_file(download: Download) -> Path:

@@ -22,6 +22,7 @@ class Server:
     url: str = ""  # ends in a slash
     answers: dict[str, list[str | bytes]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def server() -> Iterator[Server]:
         def do_GET(self) -> None:
             name = self.path.removeprefix("/")
             state.requests.append(name)
+            state.agents.append(self.headers["User-Agent"])
             answers = state.answers.get(name, ["404"])
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if answer == "hang":

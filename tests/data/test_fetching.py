@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import re
 import tarfile
 import urllib.error
 import urllib.request
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import OwnDataset
-from pipeline.data import DataError, fetch, fetching, mirror_folder, own, register, require, sources
+from pipeline.data import DataError, fetch, fetching, mirror_folder, require, sources
 from pipeline.data.sources import Download, RawFile
 
 CONTENT = bytes(range(256)) * 40
@@ -23,7 +21,7 @@ CONTENT = bytes(range(256)) * 40
 def toy(monkeypatch: pytest.MonkeyPatch, server) -> Download:
     """A data set "toy" of one file, packed by gzip at two addresses of the server: a/toy.gz and b/toy.gz."""
     file = RawFile("toy", hashlib.sha256(CONTENT).hexdigest())
-    download = Download("toy.gz", (file,), (f"{server.url}a/", f"{server.url}b/"))
+    download = Download("toy.gz", (file,), (f"{server.url}a/toy.gz", f"{server.url}b/toy.gz"))
     monkeypatch.setitem(sources.SOURCES, "toy", (download,))
     monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0.01)
     return download
@@ -70,7 +68,7 @@ def test_bad_mirror_file_is_named_and_passed_over(tmp_path, toy, server, packed,
     assert (tmp_path / "toy.gz").exists()  # a mirror is not ours to clean up
 
 
-@pytest.mark.parametrize("first", ["404", "500", "cut", "hang", b"not the file", gzip.compress(b"else")])
+@pytest.mark.parametrize("first", ["403", "404", "500", "cut", "hang", b"not the file", gzip.compress(b"else")])
 def test_next_address_is_tried(tmp_path, toy, server, packed, first, caplog):
     server.answers |= {"a/toy.gz": [first], "b/toy.gz": [packed]}
     assert run(tmp_path, timeout=0.3) == CONTENT
@@ -190,6 +188,7 @@ def test_package_file_of_another_content_is_refused(tmp_path, monkeypatch):
 
 def test_mirror_setting(monkeypatch):
     monkeypatch.delenv("VLAE_DATA_MIRROR", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
     assert mirror_folder("../shared/data") == Path("../shared/data")
     assert mirror_folder("") is None
     monkeypatch.setenv("VLAE_DATA_MIRROR", "elsewhere")
@@ -198,24 +197,26 @@ def test_mirror_setting(monkeypatch):
     assert mirror_folder("../shared/data") is None
 
 
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_relative_mirror_is_found_from_the_copy_an_experiment_runs_in(monkeypatch, by_variable):
+    """After reports of queued experiments that did not find files beside the repository."""
+    monkeypatch.setenv("DVC_ROOT", "/home/me/project")
+    monkeypatch.delenv("VLAE_DATA_MIRROR", raising=False)
+    for folder, found in (("../data", "/home/me/project/../data"), ("/data", "/data")):
+        if by_variable:
+            monkeypatch.setenv("VLAE_DATA_MIRROR", folder)
+        assert mirror_folder("elsewhere" if by_variable else folder) == Path(found)
+
+
+def test_a_server_that_refuses_pythons_user_agent_is_asked_by_another(tmp_path, toy, server, packed):
+    """After reports of 403 to urllib from servers that answer a browser."""
+    server.answers["a/toy.gz"] = [packed]
+    run(tmp_path)
+    (agent,) = server.agents
+    assert agent.startswith("Mozilla/")
+    assert "Python" not in agent
+
+
 def test_unknown_data_set(tmp_path):
     with pytest.raises(DataError, match=r"mnist6k: no such data set; there are mnist5k, photos"):
         fetch("mnist6k", tmp_path, None, 1, 0)
-
-
-def register_toy(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A data set of one's own with this file, forgotten at the end of the test."""
-    monkeypatch.setattr(own, "SOURCES", {})
-    monkeypatch.setattr(own, "RECIPES", {})
-    register({"toy": OwnDataset("pipeline.data.preparing:prepare", files={f"https://example.org/{name}": "0" * 64})})
-
-
-@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.tgz"])
-def test_archives_of_ones_own_are_refused(monkeypatch, name):
-    with pytest.raises(DataError, match=f"own_datasets.toy.files: {re.escape(name)} is a tar archive"):
-        register_toy(monkeypatch, name)
-
-
-def test_an_archive_is_known_by_its_ending(monkeypatch):
-    register_toy(monkeypatch, "toy.targets.npy")
-    assert own.SOURCES["toy"][0].urls == ("https://example.org/toy.targets.npy",)

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from pipeline.data import DataError, Dataset, fetch, prepare
-from pipeline.data.preparing import CROP_COLUMNS, RECIPES, Split, binarize
+from pipeline.data.preparing import CROP_COLUMNS, binarize
 from pipeline.data.sources import SOURCES, package_file
 
 SEED = 2016
@@ -157,32 +157,3 @@ def test_unknown_and_missing(tmp_path):
         prepare("mnist6k", tmp_path, SEED)
     with pytest.raises(FileNotFoundError):
         prepare("cifar10", tmp_path, SEED)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "fault"),
-    [
-        (np.full((9, 1, 8, 8), 200, np.uint8), None, "own: train is not binary"),
-        (np.zeros((9, 8, 8), np.uint8), None, r"own: train is uint8 \(9, 8, 8\), not uint8 \(N, C, H, W\)"),
-        (np.zeros((9, 1, 8, 8)), None, "own: train is float64"),
-        (np.zeros((9, 1, 8, 8), np.uint8), np.zeros(9, np.int32), "own: train labels are int32"),
-        (np.zeros((9, 1, 8, 8), np.uint8), np.zeros(12, np.int64), "own: train has 9 images and 12 labels"),
-    ],
-)
-def test_what_a_loader_of_ones_own_gets_wrong_is_a_data_error(tmp_path, monkeypatch, images, labels, fault):
-    monkeypatch.setitem(RECIPES, "own", ("binary", False, lambda folder: (Split(images, labels),) * 3))
-    with pytest.raises(DataError, match=fault):
-        prepare("own", tmp_path, SEED)
-
-
-def test_a_loader_of_ones_own_returns_three_splits_of_bytes(tmp_path, monkeypatch):
-    levels = Split(np.zeros((9, 1, 8, 8), np.uint8))
-    monkeypatch.setitem(RECIPES, "own", ("binary", True, lambda folder: (levels for _ in range(3))))
-    assert prepare("own", tmp_path, SEED).test.shape == (9, 1, 8, 8)
-    for splits, fault in (
-        ((levels, levels), "own: 2 splits, not 3"),
-        ((levels, levels, Split(levels.images / 255)), "own: test is float64, not uint8"),
-    ):
-        monkeypatch.setitem(RECIPES, "own", ("binary", True, lambda folder, splits=splits: splits))
-        with pytest.raises(DataError, match=fault):
-            prepare("own", tmp_path, SEED)
