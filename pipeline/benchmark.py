@@ -158,7 +158,7 @@ def start_up() -> Iterator[tuple[str, str]]:
     """Whole commands, in the project's folder; `dvc repro` only where everything is up to date."""
     python = sys.executable
     yield "`import pipeline.config`", _command(python, "-c", "import pipeline.config")
-    status = subprocess.run([python, "-m", "dvc", "status", "dvc.yaml"], capture_output=True, text=True)
+    status = subprocess.run([python, "-m", "dvc", "status", "dvc.yaml"], capture_output=True, encoding="utf-8")
     if "up to date" in status.stdout:
         yield "`dvc repro`, nothing to do", _command(python, "-m", "dvc", "repro")
     else:
@@ -261,7 +261,7 @@ def _peak_megabytes(params: Params, draws: int) -> float:
 
 def _log_prob_memory(params: Params, draws: int) -> float:
     build_model(params.models["vlae"], SHAPE).log_prob(_images(4), draws)
-    peak = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    peak = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
     return float(peak.split()[1]) / 1024
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     for title, about, columns, rows in sections:
         text.append(f"## {title}\n\n{inspect.getdoc(about)}\n\n{table(columns, rows)}\n")
         print(text[-1], flush=True)
-    REPORT.write_text("\n".join(text))
+    REPORT.write_text("\n".join(text), encoding="utf-8")
     print(f"written to {REPORT}")
 
 

@@ -66,7 +66,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
     on_train.to_csv(folder / "per_image_train.csv", index_label="image", float_format="%.5f")
     np.savez_compressed(folder / "panels.npz", allow_pickle=False, **pictures)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ def resolve_bfloat16(precision: str, device: torch.device) -> bool:
 
 def processor() -> str:
     """Name of the CPU."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
 
 
 def commit() -> str | None:
     """The commit checked out here, whether or not files differ from it; None outside a repository."""
-    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
     return result.stdout.strip() if result.returncode == 0 else None

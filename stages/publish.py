@@ -69,7 +69,7 @@ def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:
     """metrics.json with its origin, and per_image.csv.gz: NLL at the published and the verification's K, KL."""
     origin = {key: config[key] for key in ("epochs", "train_minutes", "device", "processor", "commit", "data_sha256")}
     metrics = run.metrics | origin | {"model_sha256": file_sha256(folder / "model.safetensors")}
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     columns = list(dict.fromkeys(("nll", column(run.metrics)[0], *(() if run.metrics["exact"] else ("kl",)))))
     write_per_image(folder, {name: run.per_image[name] for name in columns})
 

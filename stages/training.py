@@ -166,4 +166,4 @@ def _write(folder: Path, state: State, config: dict[str, Any], origin: dict[str,
     save_run(folder, state.averaged, config | {"parameters": parameters})
     pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
     provenance = origin | {"train_minutes": round(state.seconds / 60, 2)}
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")

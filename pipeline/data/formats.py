@@ -60,7 +60,7 @@ def read_amat(path: Path, columns: int) -> np.ndarray:
 def read_csv(path: Path, columns: int) -> np.ndarray:
     """Comma-separated integers of 0..255, (rows, columns) uint8."""
     try:
-        table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2)
+        table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2, encoding="ascii")
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     if table.shape[1] != columns or table.min() < 0 or table.max() > 255:

@@ -50,7 +50,9 @@ def _compiled(source: Path, constants: dict[str, int]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             made = Path(temporary) / "made.so"
-            result = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True, text=True)
+            result = subprocess.run(
+                [*command, str(source), "-o", str(made)], capture_output=True, encoding="utf-8", errors="replace"
+            )
             if result.returncode:
                 raise OSError(f"{compilers[0]}: {result.stderr.strip()[:200]}")
             made.replace(path)
@@ -60,7 +62,7 @@ def _compiled(source: Path, constants: dict[str, int]) -> Path:
 def _processor() -> str:
     """What decides which instructions the compiler may use, and which libraries the result needs."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())

@@ -38,7 +38,7 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
     for name, kept in _masks(model):
         weights[name] = weights[name][kept]
     save_file(weights, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_run(folder: str | Path) -> Run:
@@ -53,7 +53,7 @@ def load_run(folder: str | Path) -> Run:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no trained model (no config.json); `dvc repro` makes those of runs/")
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = build_model(config["model_config"], image_shape=tuple(config["image_shape"]))
         weights = load_file(folder / "model.safetensors")
         for name, kept in _masks(model):

@@ -44,7 +44,9 @@ def write_card(folder: Path) -> None:
 
 def card(folder: Path) -> str:
     """The card as Markdown; FileNotFoundError if config.json or metrics.json is missing."""
-    config, metrics = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("config", "metrics"))
+    config, metrics = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("config", "metrics")
+    )
     shown = [f"![{text}]({name}.png)" for name, text in PICTURES.items() if (folder / f"{name}.png").exists()]
     return TEMPLATE.format(
         model=config["model"],

@@ -173,7 +173,7 @@ def _read_panels(path: Path) -> dict[str, np.ndarray]:
 
 
 _READERS = {
-    ".json": lambda path: json.loads(path.read_text()),
+    ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
     ".csv": _read_columns,
     ".gz": _read_columns,
     ".npz": _read_panels,

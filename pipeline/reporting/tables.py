@@ -114,7 +114,7 @@ def write_csv(records: Sequence[Record], path: Path) -> None:
     if not records:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
         writer.writeheader()
         for record in records:
