@@ -36,7 +36,8 @@ WEBP_QUALITIES = (0, 1, 5, 10, 25)
 # PSNR in dB, not compression rates: OpenJPEG counts its 130 or so bytes of header in the rate, at 28×28 most of it.
 JPEG2000_PSNRS = (5, 12, 14, 16, 18, 20, 25)
 JPEG2000_RESOLUTIONS = 3
-"""Two wavelet levels: with the four of the default, as good a copy of a 28×28 digit takes a quarter more bits."""
+"""Two wavelet levels: with the four of the default, as good a copy of a 28×28 digit takes a quarter more bits. An image
+with a side under 4 pixels has room for fewer."""
 JPEG2000_NO_WAVELET_PSNRS = (12, 20)
 GREY = 128
 """To which JPEG and JPEG 2000 decode where nothing was sent: background, as a tie at one half would else be ink."""
@@ -63,7 +64,7 @@ class Codec:
 
 
 def codec_curve(images: np.ndarray) -> pd.DataFrame:
-    """Rate and distortion of each codec and setting on `images` (N, 1, H, W) in {0, 1}, H and W at least 4.
+    """Rate and distortion of each codec and setting on `images` (N, 1, H, W) in {0, 1}.
 
     Columns codec, setting, lossless; bits and payload_bits, means per image; pixel_error and coarse_rmse as in
     `distortion`.
@@ -116,8 +117,12 @@ def codecs() -> list[Codec]:
 
 def _jpeg2000(name: str, psnr: float, resolutions: int, decode: Decode) -> Codec:
     """The irreversible transform, as a bare codestream: the JP2 container only adds to it."""
-    layers = {"quality_mode": "dB", "quality_layers": [psnr], "num_resolutions": resolutions}
-    encode = partial(_save, "JPEG2000", options=layers | {"irreversible": True, "no_jp2": True})
+    layers = {"quality_mode": "dB", "quality_layers": [psnr], "irreversible": True, "no_jp2": True}
+
+    def encode(image: np.ndarray) -> bytes:
+        fitting = min(resolutions, min(image.shape).bit_length())
+        return _save("JPEG2000", image, layers | {"num_resolutions": fitting})
+
     return Codec(name, f"{psnr} dB", False, jpeg2000_payload, encode, decode)
 
 

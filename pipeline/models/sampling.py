@@ -6,7 +6,7 @@ image through the network for every pixel in raster order, up to the rounding of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,7 +62,7 @@ class _SoFar:
         self.reach = layer.reach
         up, left, right = layer.reach
         taps = layer.taps
-        self.down, self.across = (torch.tensor(layer.tap_offsets).view(-1, 2) + torch.tensor([up, left])).unbind(1)
+        self.down, self.across = _positions(layer.tap_offsets, up, left)
         self.kernel = taps.transpose(1, 2).flatten(1)  # outputs, taps × channels
         self.bias = layer.bias
         self.values = taps.new_zeros(up + height, left + width + right, batch, taps.shape[1])
@@ -85,6 +85,11 @@ class _SoFar:
         """The convolution's output at these pixels, (n, B, outputs)."""
         seen = self.values[rows[:, None] + self.down, columns[:, None] + self.across]  # n, taps, B, channels
         return F.linear(seen.transpose(1, 2).flatten(2), self.kernel, self.bias)
+
+
+def _positions(offsets: Sequence[tuple[int, int]], up: int, left: int) -> tuple[Tensor, ...]:
+    """Rows and columns of taps in padded values; of a 1×1 image there are none."""
+    return (torch.tensor(offsets, dtype=torch.long).view(-1, 2) + torch.tensor([up, left])).unbind(1)
 
 
 class _BlocksSoFar:

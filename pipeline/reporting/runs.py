@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.models.context import context_pixels
 from pipeline.reporting.names import NAMES, composition
 
 METRIC_KEYS = (
@@ -79,22 +80,8 @@ class Training:
 
     @property
     def context_pixels(self) -> int | None:
-        """How many earlier pixels the decoder sees of one far from all edges; None if it does not see pixels."""
-        block = self.block
-        if block["decoder"] == "factorized":
-            return 0
-        _, height, width = self.config["image_shape"]
-        if block["context"] == "full":
-            return height * width - 1
-        if block["context"] == "downsampled":
-            return None
-        if block["context"] == "stack":
-            first, later = block.get("first_kernel_size") or block["kernel_size"], block["masked_layers"] - 1
-            reaches = sorted((size // 2 for size in (first, *[block["kernel_size"]] * later)), reverse=True)
-            left = sum(reaches)
-            return left + sum(left + 1 + sum(reaches[:up]) for up in range(1, left + 1))
-        wide, tall = map(int, block["context"].split("x"))
-        return wide * tall + wide // 2
+        """The most earlier pixels that the decoder sees of one; None if it does not see pixels."""
+        return context_pixels(self.block, self.config["image_shape"])
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pipeline.evaluation.codecs import (
 )
 
 CODECS = codecs()
-SIZES = [(28, 28), (6, 10), (4, 5), (33, 17)]
+SIZES = [(28, 28), (6, 10), (4, 5), (33, 17), (1, 1), (1, 5), (2, 2), (3, 9)]
 
 
 def blobs(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -1,12 +1,11 @@
 """What is read of a run, and how a damaged one is refused."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, Training, collect_runs, read_run
+from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, collect_runs, read_run
 
 FILES = (
     "config.json", "metrics.json", "history.csv", "per_image.csv", "per_image_train.csv", "dimensions.csv",
@@ -56,51 +55,6 @@ def test_a_model_is_told_by_its_parts(new_run, model, parts):
     told = new_run(model).parts
     for part in parts:
         assert part in told
-
-
-@pytest.mark.parametrize(
-    ("model", "changes", "side", "pixels"),
-    [
-        ("context_0", {}, 40, 0),
-        ("context_1x1", {}, 40, 1),
-        ("context_4x2", {}, 40, 10),
-        ("context_7x4", {}, 40, 31),
-        ("vlae", {}, 40, 69),
-        ("vlae", {"kernel_size": 5, "masked_layers": 3}, 40, 78),
-        ("vlae", {"masked_layers": 1}, 40, 4),
-        ("vlae_first_7x7", {}, 40, 129),
-        ("vlae_full_context", {}, 28, 783),
-    ],
-)
-def test_context_pixels_are_those_with_a_gradient(params, model, changes, side, pixels):
-    small = {"latent_dim": 2, "encoder_channels": (2,), "hidden_units": 4, "flow_hidden_units": (4,), "filters": 3}
-    block = dataclasses.replace(params.models[model], **small | changes)
-    full = block.context == "full"
-    assert _training(block, side).context_pixels == _pixels_with_gradient(block, side, -1 if full else 20) == pixels
-
-
-def test_block_averages_are_no_pixels(params):
-    assert _training(params.models["vlae_downsampled"], 28).context_pixels is None
-
-
-def _training(block, side: int) -> Training:
-    config = {"model_config": dataclasses.asdict(block), "image_shape": [1, side, side]}
-    return Training("mnist5k", "model", config, {}, {}, {})
-
-
-def _pixels_with_gradient(block, side: int, at: int) -> int:
-    """Pixels of a side × side image on which the logit of pixel (at, at) depends."""
-    import torch
-
-    from pipeline.models.build import build_model
-
-    decoder = build_model(block, (1, side, side)).decoder
-    image = torch.rand(1, 1, side, side, requires_grad=True)
-    if block.decoder == "factorized":
-        return 0
-    logits = decoder.network(image, decoder.generator(torch.randn(1, 2)))
-    logits[0, 0, at, at].backward()
-    return int((image.grad != 0).sum())
 
 
 def test_a_missing_run_is_named(make_run, tmp_path):
