@@ -30,8 +30,8 @@ def blobs(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     images = np.zeros((count, 1, height, width), np.uint8)
     for image in images:
         for _ in range(4):
-            top, left = generator.integers(height - 1), generator.integers(width - 1)
-            image[0, top : top + generator.integers(2, height), left : left + generator.integers(1, 5)] = 1
+            top, left = generator.integers(max(1, height - 1)), generator.integers(max(1, width - 1))
+            image[0, top : top + generator.integers(2, max(3, height)), left : left + generator.integers(1, 5)] = 1
     return images
 
 
