@@ -34,6 +34,7 @@ from pipeline.training.batches import Batches
 from pipeline.training.gradients import CapturedGradients
 from pipeline.training.loop import Plan, _start, _step, validate
 from pipeline.training.objectives import Objective
+from pipeline.training.workers import Workers
 
 SHAPE = (1, 28, 28)
 BATCH, LARGE_BATCH = 32, 128
@@ -173,7 +174,7 @@ def gpu(params: Params) -> Iterator[tuple[str, str]]:
     for name, captured in (("kernel by kernel", False), ("as a CUDA graph", True)):
         trained = _Training(params, "vlae", True, "cuda")
         if not captured:
-            cast(CapturedGradients, trained.state.gradients).failed = True
+            cast(CapturedGradients, trained.state.gradients.gradients[0]).failed = True
         (seconds,) = _seconds(partial(_repeat, 20, trained.step), gradients=True)
         yield f"images a second, `vlae`, {name}", f"{20 * BATCH / seconds:,.0f}"
 
@@ -182,10 +183,10 @@ class _Training:
     """A training that goes step by step."""
 
     def __init__(self, params: Params, name: str, bfloat16: bool, device: str = "cpu", batch: int = BATCH) -> None:
-        self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, 1e9)
+        self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, 1, 1e9)
         self.batches = Batches(_images(1280).byte().to(device), False, batch, 0)
         model = build_model(params.models[name], SHAPE).to(device)
-        self.state = _start(model, self.batches, self.plan, Path("no checkpoint"))
+        self.state = _start(model, self.batches, self.plan, Path("no checkpoint"), None, Workers())
 
     def step(self) -> None:
         _step(self.state, self.batches, self.plan)

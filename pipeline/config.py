@@ -136,6 +136,7 @@ class TrainingConfig:
     start: Literal["scratch", "published"]
     decay_fraction: Fraction
     polyak: Fraction
+    shards: Count
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
 

@@ -17,7 +17,7 @@ from pipeline.config import Block, Params, Stage, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
 from pipeline.models.runs import load_run, save_run
-from pipeline.schema import ParamError, from_mapping
+from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
 from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, train
@@ -26,6 +26,7 @@ from pipeline.training.updates import one_pass
 from stages import PUBLISHED, file_sha256, run_folder, run_parser
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
+from stages.workers import resolve_workers
 
 
 def train_stage(stage: Stage | None) -> None:
@@ -44,9 +45,11 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
     training, budget = params.training, params.budget(dataset.name, dataset.kind)
     torch.set_num_threads(1)
-    device = torch.device(resolve_device(training.device))
+    device, workers = resolve_workers(resolve_device(training.device), training.shards)
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
     batches = Batches(images, dataset.dynamic, budget.batch_size, seed)
+    if batches.batch_size % training.shards:
+        raise ParamError(refusal("training.shards", training.shards, f"a divisor of the batch of {batches.batch_size}"))
     steps = budget.planned_steps(block.stage, dataset.name, batches.per_epoch)
     plan = Plan(
         steps=steps,
@@ -59,6 +62,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         bfloat16=resolve_bfloat16(training.precision, device),
         validate_every=budget.validate_every,
         seed=seed,
+        shards=training.shards,
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )
@@ -71,16 +75,19 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
     with stop_signals() as stop:
-        state = train(model, batches, validation, plan, checkpoint, earlier, stop)
-    progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
-    _write(run_folder(dataset.name, name, seed), state, config | progress, origin)
-    if state.step == plan.steps:
-        checkpoint.unlink(missing_ok=True)
-    else:
-        stopped = f"stopped at step {state.step:,} of {plan.steps:,}, saved; the same command goes on"
-        print(stopped, file=sys.stderr)
-        if stop():
-            sys.exit(128 + stop.number)  # not done: DVC must not take the files for results
+        state = train(model, batches, validation, plan, checkpoint, earlier, stop, workers)
+    done = state.step == plan.steps
+    if workers.first:
+        progress = {"steps": state.step, "epochs": state.step / batches.per_epoch}
+        _write(run_folder(dataset.name, name, seed), state, config | progress, origin)
+        if done:
+            checkpoint.unlink(missing_ok=True)
+        else:
+            stopped = f"stopped at step {state.step:,} of {plan.steps:,}, saved; the same command goes on"
+            print(stopped, file=sys.stderr)
+    workers.leave()  # together: once one has failed, torchrun ends the others
+    if stop() and not done:
+        sys.exit(128 + stop.number)  # DVC must not take the files for results
 
 
 def _arguments(stage: Stage | None) -> argparse.Namespace:

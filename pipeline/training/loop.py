@@ -17,12 +17,13 @@ from tqdm import tqdm
 from pipeline.models.latent import Model
 from pipeline.models.layers import initialize
 from pipeline.progress import HIDDEN
-from pipeline.seeding import stream, stream_seed
+from pipeline.seeding import stream
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.training.gradients import Gradients, gradients_of
 from pipeline.training.objectives import Objective
+from pipeline.training.shards import Shards, noise_seeds
 from pipeline.training.updates import Updates
+from pipeline.training.workers import Workers
 
 INITIALIZATION_IMAGES = 512
 VALIDATED_AT_ONCE = 500
@@ -44,6 +45,7 @@ class Plan:
     bfloat16: bool
     validate_every: int
     seed: int
+    shards: int
     checkpoint_seconds: float
     seconds: float | None = None
 
@@ -74,7 +76,7 @@ class State:
 
     model: Model
     updates: Updates
-    gradients: Gradients
+    gradients: Shards
     kl_weight: float
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -112,18 +114,23 @@ def train(
     checkpoint: Path,
     earlier: Earlier | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    workers: Workers | None = None,
 ) -> State:
     """Train `model` in place until `plan.steps`, `plan.seconds` or `stopped`; the model to use is `state.averaged`.
 
     `validation` (N, C, H, W) float, on the model's device like `batches`. A checkpoint at the path given is
     resumed from, and written as time goes; the caller deletes it once the results are safe. Without one the training
     goes on from `earlier`, if that is given, with the schedules of this plan; optimizer and averaging start anew.
-    Raises FloatingPointError if the loss is no longer finite.
+    `workers` compute the shards, by default this thread; each of several processes calls this with the same arguments
+    and ends at the same step. Raises FloatingPointError if the loss is no longer finite, ConnectionError if another
+    process has ended.
     """
-    state = _start(model, batches, plan, checkpoint, earlier)
+    workers = workers or Workers()
+    state = _start(model, batches, plan, checkpoint, earlier, workers)
     started = saved = time.monotonic()
     before = state.seconds
-    with tqdm(total=plan.steps, initial=state.step, unit="step", disable=HIDDEN, mininterval=1.0) as progress:
+    hidden = HIDDEN if workers.first else True
+    with tqdm(total=plan.steps, initial=state.step, unit="step", disable=hidden, mininterval=1.0) as progress:
         while state.step < plan.steps:
             _step(state, batches, plan)
             if state.step % plan.validate_every == 0 or state.step == plan.steps:
@@ -132,27 +139,31 @@ def train(
             progress.update()
             now = time.monotonic()
             state.seconds = before + now - started
-            ends = stopped() or (plan.seconds is not None and now - started >= plan.seconds)
+            ends = workers.any(stopped() or (plan.seconds is not None and now - started >= plan.seconds))
             if state.step < plan.steps and (ends or now - saved >= plan.checkpoint_seconds):
-                state.save(checkpoint)
+                if workers.first:
+                    state.save(checkpoint)
                 saved = time.monotonic()
             if ends:
                 break
     return state
 
 
-def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier: Earlier | None = None) -> State:
-    saved = load_checkpoint(checkpoint)
+def _start(
+    model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier: Earlier | None, workers: Workers
+) -> State:
+    saved = workers.from_first(lambda: load_checkpoint(checkpoint))
     if saved is None and earlier is not None:
         model.load_state_dict(earlier.model.state_dict())
     elif saved is None:
         count = min(INITIALIZATION_IMAGES, model.rows_at_once)
         first = torch.cat([batches.batch(i) for i in range(max(1, count // batches.batch_size))])
         initialize(model, first, stream(plan.seed, "initialization", device=first.device))
+    workers.start_alike(model)
     state = State(
         model,
         Updates(model, plan.polyak),
-        gradients_of(model, plan.objective, plan.bfloat16),
+        Shards(model, plan.objective, plan.bfloat16, plan.shards, workers),
         plan.objective.first_weight,
     )
     if saved is not None:
@@ -161,13 +172,13 @@ def _start(model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier
         state.step, state.seconds = earlier.step, earlier.seconds
         state.kl_weight = earlier.history[-1]["kl_weight"]
         state.history = [row for row in earlier.history if row["step"] % plan.validate_every == 0]
-    if state.step:
+    if state.step and workers.first:
         tqdm.write(f"going on after step {state.step} of {plan.steps}", file=sys.stderr)
     return state
 
 
 def _step(state: State, batches: Batches, plan: Plan) -> None:
-    x, noise = batches.batch(state.step), stream_seed(plan.seed, "noise", state.step)
+    x, noise = batches.batch(state.step), noise_seeds(plan.seed, state.step, plan.shards)
     means = state.gradients(x, noise, state.kl_weight)
     state.updates(plan.rate(state.step))
     state.step += 1

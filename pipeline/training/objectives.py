@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 SOFT_CHANGE = 0.1
@@ -15,7 +16,7 @@ SOFT_LEAST = 0.01
 
 @dataclass(frozen=True)
 class Objective:
-    """A rule for E[−log p(x|z)] + w · KL, both batch means; `target` λ in nats per image, `annealing_steps` at least 1.
+    """A rule for E[−log p(x|z)] + w · KL, both means of the batch; `target` λ in nats per image, `annealing_steps` ≥ 1.
 
     elbo             w = 1: minus the ELBO
     free_bits        w = 1 and max(KL, λ) for KL: below λ it has no gradient (Appendix A; Kingma et al., 2016). With
@@ -29,11 +30,11 @@ class Objective:
     target: float = 0.0
     annealing_steps: int = 1
 
-    def loss(self, parts: dict[str, Tensor], kl_weight: float | Tensor) -> Tensor:
-        """A scalar, from `parts` of (B,) each."""
-        kl = parts["kl"].mean()
-        price = kl.clamp_min(self.target) if self.rule == "free_bits" else kl_weight * kl
-        return parts["reconstruction"].mean() + price
+    def price(self, kl: Tensor, kl_weight: float) -> Tensor:
+        """What a nat of KL costs where the batch has this mean `kl`: the derivative of the rule by it, a scalar."""
+        if self.rule == "free_bits":
+            return (kl >= self.target).to(kl)
+        return torch.full_like(kl, kl_weight)
 
     @property
     def first_weight(self) -> float:

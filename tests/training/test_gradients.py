@@ -1,4 +1,4 @@
-"""Gradients of a batch; the captured ones need a GPU."""
+"""Gradients of a shard in two halves; the captured ones need a GPU."""
 
 import copy
 
@@ -9,25 +9,25 @@ from conftest import COLOR_VLAE, VLAE, binary_images, color_images
 from pipeline import build_model
 from pipeline.models.layers import initialize
 from pipeline.training.gradients import CapturedGradients, Gradients, gradients_of
-from pipeline.training.objectives import Objective
 
 SHAPE = (1, 8, 8)
-OBJECTIVE = Objective("soft_free_bits", 3.0)
 
 
-def test_they_are_those_of_the_objective_at_this_noise():
+def test_they_are_those_of_the_priced_means_at_this_noise():
     model = build_model(VLAE, SHAPE)
     initialize(model, binary_images(16, SHAPE), torch.Generator().manual_seed(0))
-    x = binary_images(4, SHAPE, 1)
-    compute = gradients_of(model, OBJECTIVE, False)
-    compute(x, 6, 1.0)  # leaves nothing behind
-    means = compute(x, 7, 0.25)
-    found = [parameter.grad.clone() for parameter in model.parameters()]
-    parts = model.loss(x, torch.Generator().manual_seed(7))
-    loss = (parts["reconstruction"] + 0.25 * parts["kl"]).mean()
-    right = torch.autograd.grad(loss, list(model.parameters()))
-    assert all(torch.allclose(*both, atol=1e-5) for both in zip(found, right, strict=True))
+    x, prices = binary_images(4, SHAPE, 1), torch.tensor([0.5, 0.25])
+    compute = gradients_of(model, False)
+    compute.forward(x, 6)
+    compute.backward(prices)  # leaves nothing behind
+    means = compute.forward(x, 7)
+    found = compute.backward(prices)
+    parts = model.parts(x, torch.Generator().manual_seed(7))
+    loss = (0.5 * parts["reconstruction"] + 0.25 * parts["kl"]).mean()
+    right = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(model.parameters()))])
+    assert torch.allclose(found, right, atol=1e-5)
     assert means.tolist() == pytest.approx([parts["reconstruction"].mean().item(), parts["kl"].mean().item()])
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -39,14 +39,17 @@ def test_captured_gradients_are_the_same_at_every_replay(block, images, shape, b
     model = build_model(block, shape)
     initialize(model, images(16, shape), torch.Generator().manual_seed(0))
     model = model.cuda()
-    eager = Gradients(copy.deepcopy(model), OBJECTIVE, bfloat16)
-    captured = CapturedGradients(model, OBJECTIVE, bfloat16)
-    for seed, weight in ((7, 0.25), (8, 1.0), (7, 0.25)):
-        x = images(4, shape, seed).cuda()
-        assert torch.allclose(eager(x, seed, weight), captured(x, seed, weight), rtol=0.02 if bfloat16 else 1e-4)
-        for a, b in zip(eager.model.parameters(), captured.model.parameters(), strict=True):
-            tolerance = (0.05 if bfloat16 else 1e-3) * (1e-3 + a.grad.abs().max().item())
-            assert torch.allclose(a.grad, b.grad, atol=tolerance)
-            for parameter in (a, b):  # the next replay has to see other weights
-                parameter.data.sub_(0.1 * a.grad.sign())
-    assert captured.graph is not None
+    eager = Gradients(copy.deepcopy(model), bfloat16)
+    captured = CapturedGradients(model, bfloat16)
+    for seed, price in ((7, 0.25), (8, 1.0), (7, 0.25)):
+        x, prices = images(4, shape, seed).cuda(), torch.tensor([0.5, price], device="cuda")
+        means = [compute.forward(x, seed) for compute in (eager, captured)]
+        assert torch.allclose(*means, rtol=0.02 if bfloat16 else 1e-4)
+        a, b = (compute.backward(prices) for compute in (eager, captured))
+        sizes = [parameter.numel() for parameter in eager.parameters]
+        for one, other in zip(a.split(sizes), b.split(sizes), strict=True):
+            assert torch.allclose(one, other, atol=(0.05 if bfloat16 else 1e-3) * (1e-3 + one.abs().max().item()))
+        for compute in (eager, captured):  # the next replay has to see other weights
+            for parameter, part in zip(compute.parameters, a.split(sizes), strict=True):
+                parameter.data.sub_(0.1 * part.view_as(parameter).sign())
+    assert captured.graphs is not None

@@ -14,7 +14,7 @@ from pipeline.training.objectives import Objective
 SHAPE = (1, 6, 6)
 PLAN = Plan(
     steps=12, learning_rate=0.01, decay_fraction=0.5, polyak=0.9, objective=Objective("free_bits", 1.0), bfloat16=False,
-    validate_every=4, seed=0, checkpoint_seconds=1e9,
+    validate_every=4, seed=0, shards=1, checkpoint_seconds=1e9,
 )  # fmt: skip
 
 
