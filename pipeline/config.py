@@ -45,7 +45,7 @@ Kind = Literal["binary", "color"]
 TEXTURES: dict[str, Kind] = {"textures": "binary", "color_textures": "color"}
 """Data sets from a known source, with lists of models and budgets of their own."""
 Stage = Literal["vae", "pixelcnn", "vlae"]
-EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos", "textures")
+EMBEDDED_DATASETS: tuple[str, ...] = ("mnist5k", "photos", "textures", "color_textures")
 
 
 class _Block:

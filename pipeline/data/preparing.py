@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.data import color_textures, textures
 from pipeline.data.datasets import SPLITS, Dataset
 from pipeline.data.formats import (
     DataError,
@@ -24,7 +25,7 @@ from pipeline.data.formats import (
     read_photo,
 )
 from pipeline.data.resizing import resize
-from pipeline.data.textures import SIZES, Exact, TextureSource
+from pipeline.data.textures import TextureSource
 
 ORDER_SEED = 20161108
 SIDE = 28
@@ -47,12 +48,12 @@ class Split:
     images: np.ndarray
     labels: np.ndarray | None = None
     factors: np.ndarray | None = None
-    exact: Exact | None = None
+    exact: dict[str, np.ndarray] | None = None
 
     def take(self, index: slice | np.ndarray) -> "Split":
         """The images at `index`, with all that belongs to them."""
         labels, factors = (None if part is None else part[index] for part in (self.labels, self.factors))
-        exact = None if self.exact is None else Exact(*(part[index] for part in self.exact))
+        exact = None if self.exact is None else {key: part[index] for key, part in self.exact.items()}
         return Split(self.images[index], labels, factors, exact)
 
 
@@ -79,7 +80,7 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         split = split.take(order)
         values |= {name: split.images, f"{name}_labels": split.labels, f"{name}_factors": split.factors}
         if split.exact is not None:
-            values |= {f"exact_{key}": value for key, value in split.exact._asdict().items()}
+            values |= {f"exact_{key}": value for key, value in split.exact.items()}
     try:
         return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # images cannot be None
     except ValueError as error:
@@ -117,9 +118,22 @@ def _mnist5k(folder: Path) -> Splits:
 def _textures(folder: Path) -> Splits:
     """40,000 / 2,000 / 2,000, with their factors, and exact values of the test images."""
     drawn = Split(np.load(folder / "images.npy"), factors=np.load(folder / "factors.npy"))
-    ends = np.cumsum([0, *SIZES.values()])
+    train, valid, test = _in_turn(drawn, textures.SIZES)
+    return train, valid, replace(test, exact=TextureSource().exact(test.images)._asdict())
+
+
+def _color_textures(folder: Path) -> Splits:
+    """8,000 / 500 / 1,000, labelled by their hue, and exact values of the test images."""
+    drawn = Split(np.load(folder / "images.npy"), np.load(folder / "hues.npy"))
+    train, valid, test = _in_turn(drawn, color_textures.SIZES)
+    return train, valid, replace(test, exact=color_textures.exact(test.images))
+
+
+def _in_turn(drawn: Split, sizes: dict[str, int]) -> Splits:
+    """Splits of these sizes, one after the other."""
+    ends = np.cumsum([0, *sizes.values()])
     train, valid, test = (drawn.take(slice(start, end)) for start, end in pairwise(ends))
-    return train, valid, replace(test, exact=TextureSource().exact(test.images))
+    return train, valid, test
 
 
 def _mnist_static(folder: Path) -> Splits:
@@ -230,6 +244,7 @@ Recipe = tuple[Literal["binary", "color"], bool, Callable[[Path], Splits]]
 RECIPES: dict[str, Recipe] = {  # kind, dynamic, how to read the raw files
     "mnist5k": ("binary", True, _mnist5k),
     "textures": ("binary", False, _textures),
+    "color_textures": ("color", False, _color_textures),
     "mnist_static": ("binary", False, _mnist_static),
     "mnist_dynamic": ("binary", True, _mnist_dynamic),
     "omniglot": ("binary", True, _omniglot),

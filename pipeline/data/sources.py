@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.data import textures
+from pipeline.data import color_textures, textures
 from pipeline.data.formats import DataError, drawings_sha256
 
 Check = Literal["sha256", "drawings", "md5"]
@@ -96,6 +96,16 @@ SOURCES: dict[str, tuple[Download, ...]] = {
                 RawFile("factors.npy", "a59302e2d5a8512cd267a4be327d328b56a83e28e6b4e642726e607f701f673e"),
             ),
             generate=textures.generate,
+        ),
+    ),
+    "color_textures": (
+        Download(
+            "color_textures",
+            (
+                RawFile("images.npy", "99c0e56705f8b71fd2ac303cf9ceaa7f1c341aebe228b2d6f4ad2a9a2d425d2d"),
+                RawFile("hues.npy", "790b62bffd05508a65a29f6aafc38c08cf7865fd8093f8522900bd7243ab55f1"),
+            ),
+            generate=color_textures.generate,
         ),
     ),
     "mnist_static": tuple(
