@@ -102,8 +102,8 @@ SOURCES: dict[str, tuple[Download, ...]] = {
         Download(
             "color_textures",
             (
-                RawFile("images.npy", "99c0e56705f8b71fd2ac303cf9ceaa7f1c341aebe228b2d6f4ad2a9a2d425d2d"),
-                RawFile("hues.npy", "790b62bffd05508a65a29f6aafc38c08cf7865fd8093f8522900bd7243ab55f1"),
+                RawFile("images.npy", "44715e40285289b57a198939cd07388ec73fdca4b6c81de2febfa6b2b4a0d68a"),
+                RawFile("hues.npy", "b404c8e538afb5da57553b5fad2052ed442f5cf270c15e7c0490c226be23a796"),
             ),
             generate=color_textures.generate,
         ),
