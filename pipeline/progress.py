@@ -2,5 +2,6 @@
 
 import os
 
-HIDDEN = False if os.environ.get("VLAE_PROGRESS") else None
-"""tqdm's `disable`. None: unless stderr is a terminal; VLAE_PROGRESS is set by stages/repro.py, which reads a pipe."""
+HIDDEN = {"shown": False, "hidden": True}.get(os.environ.get("VLAE_PROGRESS", ""))
+"""tqdm's `disable`. None: unless stderr is a terminal. VLAE_PROGRESS is for whoever runs several processes, to read
+the bars of each from a pipe, or to hide them where all share a terminal."""

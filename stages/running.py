@@ -20,7 +20,7 @@ class Running:
         self.name, self.title, self.started = name, title, time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=os.environ | {"VLAE_PROGRESS": "1"}, start_new_session=True,
+            env=os.environ | {"VLAE_PROGRESS": "shown"}, start_new_session=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.output = self.process.stdout

@@ -5,13 +5,19 @@ Status 1, naming the models, if a published number is not what its weights give.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
-from pipeline.config import load_params
+from pipeline.config import TrainingConfig, load_params
 from pipeline.data.datasets import load_dataset
 from pipeline.data.formats import DataError
 from pipeline.evaluation.likelihood import per_image
@@ -27,6 +33,7 @@ from pipeline.publishing.verification import (
 )
 from pipeline.reporting.published import PER_IMAGE, read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
+from stages.cores import jobs
 from stages.machine import exact_device
 
 HEADER = ("nats per image", "NLL", "verified", "99.9 % interval", "same images: NLL", "same images: KL", "images", "K",
@@ -37,20 +44,36 @@ LINE = "{:<36} {:>8} {:>9}  {:<18} {:<24} {:<24} {:>6} {:>5} {:>7}"
 def main() -> None:
     """Read published/ and data/published/processed/; print a line a model."""
     params = load_params()
-    device = exact_device(params.training)
     print(LINE.format(*HEADER))
     faults = []
-    for folder in evaluated(PUBLISHED):
-        started = time.monotonic()
-        try:
-            result = verify(device, folder)
-        except (DataError, OSError) as error:
-            faults.append(f"{folder}: {error}")
-            continue
-        print(line(f"{folder.parent.name}/{folder.name}", result, time.monotonic() - started), flush=True)
-        faults += [f"{folder}: {fault}" for fault in result.faults]
+    for text, found in _side_by_side(params.training, evaluated(PUBLISHED)):
+        print(text, end="", flush=True)
+        faults += found
     if faults:
         sys.exit("\n".join(["error: not verified", *faults]))
+
+
+def _side_by_side(training: TrainingConfig, folders: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    """What `judge` says of each, in their order: JOBS models at once, a process each, or one by one on a GPU."""
+    processes = jobs() if exact_device(training).type == "cpu" else 1
+    if processes == 1:
+        yield from map(partial(judge, training), folders)
+        return
+    os.environ["VLAE_PROGRESS"] = "hidden"
+    die_of_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(processes, get_context("spawn"), die_of_interrupts) as pool:
+        yield from pool.map(partial(judge, training), folders)
+
+
+def judge(training: TrainingConfig, folder: Path) -> tuple[str, list[str]]:
+    """The line of a published model, empty where it cannot be evaluated, and what is wrong with it."""
+    started = time.monotonic()
+    try:
+        result = verify(exact_device(training), folder)
+    except (DataError, OSError) as error:
+        return "", [f"{folder}: {error}"]
+    text = line(f"{folder.parent.name}/{folder.name}", result, time.monotonic() - started)
+    return f"{text}\n", [f"{folder}: {fault}" for fault in result.faults]
 
 
 def verify(device: torch.device, folder: Path) -> Verification:

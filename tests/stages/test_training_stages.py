@@ -40,7 +40,7 @@ def start(
     shown: bool = False,
 ) -> subprocess.Popen:  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VLAE_CHECKPOINTS": str(folder / checkpoints)}
-    environment |= {"VLAE_PROGRESS": "1"} if shown else {}
+    environment |= {"VLAE_PROGRESS": "shown"} if shown else {}
     data = ["--dataset", dataset] if arguments else []
     command = [sys.executable, "-m", f"stages.{stage}", *data, *arguments]
     return subprocess.Popen(

@@ -25,6 +25,11 @@ from stages import file_sha256, publish, run_stage, verify
 VLAE, PIXELCNN = Path("published/mnist5k/vlae"), Path("published/mnist5k/pixelcnn")
 
 
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch):
+    monkeypatch.setenv("JOBS", "1")
+
+
 @pytest.fixture
 def published(repository):
     """The repository with both models published, and the data as published/dvc.yaml prepares them."""
@@ -98,12 +103,13 @@ def test_a_kl_other_than_the_weights_is_found(published, capsys):
     assert "published/mnist5k/vlae: KL: the same images give" in errors(capsys)
 
 
-def test_the_stage_ends_with_status_1(published):
+def test_side_by_side_each_is_verified_and_the_stage_ends_with_status_1(published):
     shift(VLAE, 0.5)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JOBS": "2"}
     command = [sys.executable, "-m", "stages.verify"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["mnist5k/pixelcnn", "mnist5k/vlae"]
     assert "published/mnist5k/vlae: NLL: the same images give" in result.stderr
     assert "Traceback" not in result.stderr
 
