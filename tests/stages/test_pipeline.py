@@ -17,7 +17,7 @@ import yaml
 from conftest import ROOT
 
 KEYS = {"nll", "nll_se", "elbo", "kl_nats", "kl_bits", "importance_samples", "images"}
-MODELS = ("vae", "pixelcnn", "vlae", "vlae_full_context", "context_4x2")
+MODELS = ("vae", "pixelcnn", "vlae", "context_4x2")
 COLOR_MODELS = ("narrow_vae", "narrow_pixelcnnpp", "narrow_4x2", "narrow_5x3", "narrow_7x4", "narrow_7x4_grayscale")
 
 
