@@ -37,7 +37,7 @@ def test_embedded_data_sets_need_no_network(run, tmp_path):
     second = run("preprocess")
     assert (second.returncode, second.stderr) == (0, "")
     names = sorted(path.name for path in (tmp_path / "data" / "processed").iterdir())
-    assert names == ["mnist5k.npz", "photos.npz"]
+    assert names == ["mnist5k.npz", "photos.npz", "textures.npz"]
     before = [(tmp_path / "data" / "processed" / name).read_bytes() for name in names]
     run("preprocess")
     assert [(tmp_path / "data" / "processed" / name).read_bytes() for name in names] == before
