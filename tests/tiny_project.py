@@ -42,7 +42,7 @@ def known_dataset() -> Dataset:
 def write_project(folder: Path) -> None:
     """params.yaml (tiny models, 60 steps, a checkpoint at every step), tiny mnist5k, photos and textures."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params |= {"scale": "smoke", "checkpoint_seconds": 0}
+    params |= {"scale": "smoke", "checkpoint_seconds": 0, "color_datasets": ["photos"]}
     for budget in params["scales"]["smoke"].values():
         budget |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
     for block in params["models"].values():

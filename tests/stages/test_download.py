@@ -32,14 +32,15 @@ def run(tmp_path):
 
 
 def test_embedded_data_sets_need_no_network(run, tmp_path):
-    first = run("download")
+    photos = ("color_datasets: []", "color_datasets: [photos]")
+    first = run("download", photos)
     assert (first.returncode, first.stderr) == (0, "")
-    second = run("preprocess")
+    second = run("preprocess", photos)
     assert (second.returncode, second.stderr) == (0, "")
     names = sorted(path.name for path in (tmp_path / "data" / "processed").iterdir())
-    assert names == ["mnist5k.npz", "photos.npz", "textures.npz"]
+    assert names == ["color_textures.npz", "mnist5k.npz", "photos.npz", "textures.npz"]
     before = [(tmp_path / "data" / "processed" / name).read_bytes() for name in names]
-    run("preprocess")
+    run("preprocess", photos)
     assert [(tmp_path / "data" / "processed" / name).read_bytes() for name in names] == before
 
 
@@ -64,7 +65,7 @@ def test_offline_message(run):
         "http://www.cs.toronto.edu/",
         "Connection refused",
         "nowhere: no such folder",
-        "mnist5k, photos",
+        "mnist5k, photos, textures, color_textures",
     ):
         assert part in result.stderr
     assert "Traceback" not in result.stderr

@@ -18,7 +18,8 @@ from conftest import ROOT
 
 KEYS = {"nll", "nll_se", "elbo", "kl_nats", "kl_bits", "importance_samples", "images"}
 MODELS = ("vae", "pixelcnn", "vlae", "context_4x2")
-COLOR_MODELS = ("narrow_vae", "narrow_pixelcnnpp", "narrow_4x2", "narrow_5x3", "narrow_7x4", "narrow_7x4_grayscale")
+TEXTURE_MODELS = ("textures_no_pixels", "textures_window", "textures_full_context", "textures_no_latent")
+COLOR_MODELS = ("color_textures_window", "color_textures_window_grayscale")
 
 
 class Clone:
@@ -91,10 +92,12 @@ def test_every_run_and_the_report_are_there(clone):
         assert set(own) >= KEYS
         del own["model_sha256"]
         assert own == metrics["mnist5k"][model]
-    assert set(metrics["photos"]) == set(COLOR_MODELS)
-    assert all(metrics["photos"][model]["bits_per_dim"] > 0 for model in COLOR_MODELS)
-    windows = COLOR_MODELS[2:]
-    assert all((clone.folder / f"reports/figures/photos-{model}-reconstructions.png").is_file() for model in windows)
+    assert set(metrics["textures"]) == set(TEXTURE_MODELS)
+    assert set(metrics["color_textures"]) == set(COLOR_MODELS)
+    known = [metrics["textures"][model] for model in TEXTURE_MODELS]
+    known += [metrics["color_textures"][model] for model in COLOR_MODELS]
+    assert all(one["exact_nll"] < one["nll"] and one["exact_information"] > 1 for one in known)
+    assert all(metrics["color_textures"][model]["bits_per_dim"] > 0 for model in COLOR_MODELS)
     assert (clone.folder / "reports/index.html").stat().st_size < 4e6
     assert (clone.folder / "reports/figures/mnist5k-vlae-reconstructions.png").is_file()
     assert (clone.folder / "reports/figures/mnist5k-vlae-samples.png").is_file()
