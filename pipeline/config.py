@@ -54,6 +54,7 @@ class _Block:
     posterior: str
     prior: str
     decoder: str
+    starts_from: str | None = None
 
     def __post_init__(self) -> None:
         if (self.posterior == "none") != (self.prior == "none"):
@@ -92,6 +93,7 @@ class ModelConfig(_Block):
     objective: Objective = "free_bits"
     free_bits: NonNegative = 0.01
     annealing_fraction: Fraction = 0.5
+    starts_from: Name | None = None  # a trained model, whose encoder, prior and generator this one begins with
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -228,6 +230,7 @@ class Params:
     color_vlae_models: Names
     color_evaluate_models: Names
     texture_models: Names
+    released_texture_models: Names
     color_texture_models: Names
     seeds: Annotated[tuple[Seed, ...], NotEmpty(), Distinct()]
     checkpoint_seconds: NonNegative
@@ -240,6 +243,7 @@ class Params:
 
     def __post_init__(self) -> None:
         _check_datasets(self)
+        _check_textures(self)
         _check_models("", self, self.models)
         _check_models("color_", self, self.color_models)
 
@@ -256,7 +260,8 @@ class Params:
     def evaluated(self, dataset: str) -> tuple[str, ...]:
         """Names of the models that are trained and evaluated on one of `datasets`."""
         if dataset in TEXTURES:
-            return self.texture_models if dataset == "textures" else self.color_texture_models
+            binary = self.texture_models + self.released_texture_models
+            return binary if dataset == "textures" else self.color_texture_models
         return self.evaluate_models if dataset in self.binary_datasets else self.color_evaluate_models
 
     def blocks(self, kind: Kind) -> Mapping[str, Block]:
@@ -323,6 +328,20 @@ def _check_datasets(params: Params) -> None:
                     raise ParamError(refusal(key, dataset, f"for one of {', '.join(names)}"))
 
 
+def _check_textures(params: Params) -> None:
+    """The lists of models of textures: each has a block, which in one list starts from another model."""
+    lists: dict[str, tuple[Mapping[str, Block], bool]] = {
+        "texture_models": (params.models, False),
+        "released_texture_models": (params.models, True),
+        "color_texture_models": (params.color_models, False),
+    }
+    for key, (blocks, starts) in lists.items():
+        fitting = [name for name, block in blocks.items() if (block.starts_from is not None) == starts]
+        for name in getattr(params, key):
+            if name not in fitting:
+                raise ParamError(refusal(key, name, f"one of {', '.join(fitting)}"))
+
+
 def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> None:
     """The lists of models that stages train, of one kind of image: each has a block, and all are evaluated."""
     trained: list[str] = []
@@ -336,8 +355,5 @@ def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> N
     evaluated = getattr(params, f"{prefix}evaluate_models")
     if sorted(trained) != sorted(evaluated):
         raise ParamError(refusal(f"{prefix}evaluate_models", list(evaluated), f"exactly {trained}"))
-    for name in getattr(params, f"{prefix}texture_models"):
-        if name not in blocks:
-            raise ParamError(refusal(f"{prefix}texture_models", name, f"one of {', '.join(blocks)}"))
     for name in set(params.models) & set(params.color_models):
         raise ParamError(f"color_models.{name}: is the name of a block of models, too")

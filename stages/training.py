@@ -16,17 +16,21 @@ import torch
 from pipeline.config import Block, Params, Stage, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.models.build import build_model
+from pipeline.models.latent import Model
 from pipeline.models.runs import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256
-from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, train
+from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
 from stages import PUBLISHED, file_sha256, run_folder, run_parser
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
 from stages.workers import resolve_workers
+
+NETWORK = "decoder.network."
+"""Begins the names of the weights of an autoregressive decoder, but for the generator of its maps."""
 
 
 def train_stage(stage: Stage | None) -> None:
@@ -72,6 +76,10 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     earlier = None
     if training.start == "published":
         earlier, config["starts"] = _earlier(PUBLISHED / dataset.name / name, config, block)
+    elif block.starts_from:
+        folder = run_folder(dataset.name, block.starts_from, seed)
+        initialize_from(batches, model, seed)
+        earlier, config["begins_with"] = _with_the_code_of(folder, model)
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
     with stop_signals() as stop:
@@ -152,6 +160,20 @@ def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlie
     origin["model_sha256"] = file_sha256(folder / "model.safetensors")
     seconds = 60 * earlier.config["train_minutes"]
     return Earlier(earlier.model, steps, history, seconds), [*earlier.config.get("starts", []), origin]
+
+
+def _with_the_code_of(folder: Path, model: Model) -> tuple[Earlier, dict[str, str]]:
+    """A start of an initialized `model` with a code in use: all but the network behind the maps is that of a run.
+
+    ParamError if the run has no such parts, OSError if it is not there.
+    """
+    weights = load_run(folder).model.state_dict()
+    given = {name: values for name, values in weights.items() if not name.startswith(NETWORK)}
+    own = {name: values.shape for name, values in model.state_dict().items() if not name.startswith(NETWORK)}
+    if {name: values.shape for name, values in given.items()} != own:
+        raise ParamError(f"starts_from: encoder, prior and generator of {folder} are others than this model's")
+    model.load_state_dict(given, strict=False)
+    return Earlier(model, 0, [], 0.0), {"model": str(folder), "model_sha256": file_sha256(folder / "model.safetensors")}
 
 
 def _origin(device: torch.device) -> dict[str, Any]:

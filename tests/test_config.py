@@ -77,6 +77,8 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
         ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
         ({"texture_models": ["narrow_4x2"]}, ["texture_models", "'narrow_4x2'", "textures_window"]),
+        ({"texture_models": ["textures_released"]}, ["texture_models", "'textures_released'", "textures_window"]),
+        ({"released_texture_models": ["vlae"]}, ["released_texture_models", "'vlae'", "one of textures_released"]),
         ({"color_texture_models": ["vlae"]}, ["color_texture_models", "'vlae'", "narrow_4x2"]),
         ({"own_datasets": {"textures": {"loader": "a:b"}}}, ["own_datasets.textures", "built-in"]),
         ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, hours, paper"]),

@@ -149,6 +149,13 @@ def train(
     return state
 
 
+def initialize_from(batches: Batches, model: Model, seed: int) -> None:
+    """The weights that a training of `model` starts with, from its first batches."""
+    count = min(INITIALIZATION_IMAGES, model.rows_at_once)
+    first = torch.cat([batches.batch(i) for i in range(max(1, count // batches.batch_size))])
+    initialize(model, first, stream(seed, "initialization", device=first.device))
+
+
 def _start(
     model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier: Earlier | None, workers: Workers
 ) -> State:
@@ -156,9 +163,7 @@ def _start(
     if saved is None and earlier is not None:
         model.load_state_dict(earlier.model.state_dict())
     elif saved is None:
-        count = min(INITIALIZATION_IMAGES, model.rows_at_once)
-        first = torch.cat([batches.batch(i) for i in range(max(1, count // batches.batch_size))])
-        initialize(model, first, stream(plan.seed, "initialization", device=first.device))
+        initialize_from(batches, model, plan.seed)
     workers.start_alike(model)
     state = State(
         model,
@@ -170,7 +175,8 @@ def _start(
         state.restore(saved)
     elif earlier is not None:
         state.step, state.seconds = earlier.step, earlier.seconds
-        state.kl_weight = earlier.history[-1]["kl_weight"]
+        if earlier.history:
+            state.kl_weight = earlier.history[-1]["kl_weight"]
         state.history = [row for row in earlier.history if row["step"] % plan.validate_every == 0]
     if state.step and workers.first:
         tqdm.write(f"going on after step {state.step} of {plan.steps}", file=sys.stderr)

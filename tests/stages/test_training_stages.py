@@ -22,8 +22,10 @@ from tiny_project import binary_dataset, color_dataset, known_dataset, write_pro
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
 from pipeline.models import native
+from pipeline.models.runs import load_run
 from pipeline.reporting.runs import read_run
-from stages import evaluate, training
+from pipeline.schema import ParamError
+from stages import evaluate, file_sha256, training
 
 OF_THE_CODE = {"factors_r2", "exact_factors_r2"}
 KNOWN = {"exact_nll", "exact_information"} | OF_THE_CODE
@@ -189,6 +191,9 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch
     monkeypatch.chdir(project)
     params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
     block = params.model(model, "binary")
+    if block.starts_from:
+        first = params.model(block.starts_from, "binary")
+        training.run(params, first, binary_dataset(), block.starts_from, 0, None)
     training.run(params, block, binary_dataset(), model, 0, None)
     evaluate.evaluate(params, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
     run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
@@ -198,6 +203,38 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch
     assert not KNOWN & set(run.metrics)
     assert ("active_units" in run.metrics) == ("probe_z" in run.metrics) == ("kept_fine" in run.metrics)
     assert len(run.dimensions.get("kl_nats", ())) == (0 if block.posterior == "none" else 4)
+
+
+def test_a_released_model_begins_with_encoder_prior_and_generator_of_another(project, monkeypatch):
+    monkeypatch.chdir(project)
+    params = dataclasses.replace(
+        load_params(), training=dataclasses.replace(load_params().training, learning_rate=1e-8)
+    )
+    dataset = known_dataset()
+    for model in ("textures_window", "textures_released"):
+        training.run(params, params.model(model, "binary"), dataset, model, 0, None)
+    window, released = (
+        load_run(training.run_folder("textures", model, 0)) for model in ("textures_window", "textures_released")
+    )
+    given, own = window.model.state_dict(), released.model.state_dict()
+    same = {name for name in own if name in given and own[name].shape == given[name].shape
+            and torch.allclose(own[name], given[name], atol=1e-4)}  # fmt: skip
+    assert {name for name in own if not name.startswith(training.NETWORK)} <= same
+    assert not {name for name in same if name.startswith(f"{training.NETWORK}pointwise") and "direction" in name}
+    assert released.config["begins_with"]["model_sha256"] == file_sha256(
+        training.run_folder("textures", "textures_window", 0) / "model.safetensors"
+    )
+
+
+def test_a_released_model_needs_a_run_whose_code_is_made_alike(project, monkeypatch):
+    monkeypatch.chdir(project)
+    params, dataset = load_params(), known_dataset()
+    block = params.model("textures_released", "binary")
+    with pytest.raises(FileNotFoundError, match="textures_window"):
+        training.run(params, block, dataset, "textures_released", 0, None)
+    training.run(params, params.model("textures_window", "binary"), dataset, "textures_window", 0, None)
+    with pytest.raises(ParamError, match=r"starts_from: encoder, prior and generator of .*window.* are others"):
+        training.run(params, dataclasses.replace(block, latent_dim=5), dataset, "textures_released", 0, None)
 
 
 @pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").color_models))
