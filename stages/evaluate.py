@@ -6,6 +6,7 @@ python -m stages.evaluate --dataset mnist5k --model vlae
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import torch
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.data.formats import DataError
-from pipeline.evaluation.code import binarized, describe_code, exact_values, probe_code, probe_factors
+from pipeline.evaluation.attempts import Attempts
+from pipeline.evaluation.code import MOST_PROBED, binarized, describe_code, exact_values, probe_code, probe_factors
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.structure import kept
@@ -46,10 +48,13 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     model = run.model.to(device)
     budget = params.budget(dataset.name, dataset.kind)
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
-    train = binarized(dataset.train, dataset.dynamic, stream(seed, "evaluated training images")).to(device)
+    needed = None if budget.train_images is None else max(budget.train_images, MOST_PROBED)
+    train = binarized(dataset.train[:needed], dataset.dynamic, stream(seed, "evaluated training images")).to(device)
     table = per_image(model, test, budget.importance_samples, seed).assign(**exact_values(dataset, len(test)))
     on_train = per_image(model, train[: budget.train_images], budget.importance_samples, seed)
-    pictures = panels(model, test, seed, walks=dataset.kind == "binary")
+    attempts = Attempts()
+    draw = partial(panels, model, test, seed, walks=dataset.kind == "binary")
+    pictures: dict[str, np.ndarray] = attempts.take("pictures", draw, {})
     exact = isinstance(model, AutoregressiveModel)
     metrics: dict[str, Any] = summarize(table, budget.importance_samples, exact, seed)
     if dataset.kind == "color":
@@ -57,11 +62,19 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     metrics |= {name: float(values.mean()) for name, values in exact_values(dataset, len(test)).items()}
     metrics |= {"train_nll": float(on_train["nll"].mean(skipna=False)), "train_images": len(on_train)}
     metrics["model_sha256"] = file_sha256(folder / "model.safetensors")
+    nothing: dict[str, float] = {}
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):
-        dimensions, numbers = describe_code(model, test, seed)
-        metrics |= numbers | kept(pictures["originals"], pictures["decompressions"], seed)
-        metrics |= probe_code(model, dataset, train, test, seed) | probe_factors(model, dataset, train, test, seed)
+        describe = partial(describe_code, model, test, seed)
+        dimensions, numbers = attempts.take("z by dimension", describe, (dimensions, nothing))
+        metrics |= numbers
+        if pictures:
+            kept_parts = partial(kept, pictures["originals"], pictures["decompressions"], seed)
+            metrics |= attempts.take("what a decompression keeps", kept_parts, nothing)
+        for name, probe in (("the class in z", probe_code), ("the factors in z", probe_factors)):
+            metrics |= attempts.take(name, partial(probe, model, dataset, train, test, seed), nothing)
+    if attempts.missing:
+        metrics["missing"] = "; ".join(attempts.missing)
     dimensions.to_csv(folder / "dimensions.csv", index_label="dimension", float_format="%.6f")
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
     on_train.to_csv(folder / "per_image_train.csv", index_label="image", float_format="%.5f")

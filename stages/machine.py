@@ -47,6 +47,9 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The commit checked out here, whether or not files differ from it; None outside a repository."""
-    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
+    """The commit checked out here, whether or not files differ from it; None outside a repository, or without git."""
+    try:
+        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
+    except OSError:
+        return None
     return result.stdout.strip() if result.returncode == 0 else None

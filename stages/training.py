@@ -20,7 +20,7 @@ from pipeline.models.latent import Model
 from pipeline.models.runs import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
-from pipeline.training.checkpoints import checkpoint_path, code_sha256
+from pipeline.training.checkpoints import checkpoint_path, code_sha256, require_writable
 from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
@@ -82,6 +82,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         earlier, config["begins_with"] = _with_the_code_of(folder, model)
     origin = _origin(device)
     checkpoint = checkpoint_path(config | {"plan": plan.identity(), "compiled": origin["compiled"]})
+    require_writable(checkpoint)
     with stop_signals() as stop:
         state = train(model, batches, validation, plan, checkpoint, earlier, stop, workers)
     done = state.step == plan.steps

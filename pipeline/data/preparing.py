@@ -28,6 +28,8 @@ from pipeline.data.resizing import resize
 from pipeline.data.textures import TextureSource
 
 ORDER_SEED = 20161108
+FEWEST_TEST_IMAGES = 2
+"""Standard errors and intervals are those of a mean over images."""
 SIDE = 28
 PIXELS = SIDE * SIDE
 TRAINING_DRAWERS = 15
@@ -71,7 +73,8 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
     kind, dynamic, read = RECIPES[dataset]
     values: dict[str, np.ndarray | None] = {}
-    for i, (name, split) in enumerate(zip(SPLITS, read(raw_dir / dataset), strict=True)):
+    splits = read(raw_dir / dataset)
+    for i, (name, split) in enumerate(zip(SPLITS, splits, strict=True)):
         order = _permutation(len(split.images), i)
         if dynamic and name == "valid":
             values["valid_levels"] = split.images[order]
@@ -81,6 +84,8 @@ def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
         values |= {name: split.images, f"{name}_labels": split.labels, f"{name}_factors": split.factors}
         if split.exact is not None:
             values |= {f"exact_{key}": value for key, value in split.exact.items()}
+    if len(splits[-1].images) < FEWEST_TEST_IMAGES:
+        raise DataError(f"{dataset}: {len(splits[-1].images)} test images: must be at least {FEWEST_TEST_IMAGES}")
     try:
         return Dataset(dataset, kind, dynamic, **values)  # type: ignore[arg-type]  # images cannot be None
     except ValueError as error:

@@ -20,8 +20,8 @@ TRAVERSED = 2.5
 def panels(model: Model, images: Tensor, seed: int, walks: bool) -> dict[str, np.ndarray]:
     """uint8 arrays (n, C, H, W), drawn from `images` (N, C, H, W).
 
-    `samples`; and with a latent `originals`, the first images, with a decompression each and, if `walks`,
-    `interpolations` and `traversals`.
+    `samples`; and with a latent `originals`, the first images, with a decompression each and, if `walks` and there is
+    more than one image, `interpolations` and `traversals`.
     """
     device = images.device
     pictures = {"samples": model.sample(SAMPLES, generator=stream(seed, "samples", device=device))}
@@ -30,7 +30,7 @@ def panels(model: Model, images: Tensor, seed: int, walks: bool) -> dict[str, np
         generator = stream(seed, "decompressions", device=device)
         codes = model.encode(originals, generator=generator)
         pictures |= {"originals": originals, "decompressions": model.decompress(codes, generator=generator)}
-        if walks:
+        if walks and len(originals) > 1:
             pictures |= {"interpolations": interpolations(model, originals, codes, generator)}
             pictures |= {"traversals": traversals(model, codes, generator)}
     return {name: picture.to(torch.uint8).cpu().numpy() for name, picture in pictures.items()}

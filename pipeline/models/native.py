@@ -19,6 +19,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pipeline.caches import user_cache
+
 log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).with_name("native")
@@ -44,7 +46,7 @@ def _compiled(source: Path, constants: dict[str, int]) -> Path:
         raise OSError("no C++ compiler")
     command = [compilers[0], *FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
     code = b"".join(file.read_bytes() for file in (source, *sorted(SOURCES.glob("*.h"))))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlae" / "compiled"
+    folder = user_cache() / "compiled"
     path = folder / f"{hashlib.sha256(repr((command, _processor())).encode() + code).hexdigest()[:32]}.so"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,4 +105,5 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork; threads do not survive one
+    os.register_at_fork(after_in_child=_pool.cache_clear)

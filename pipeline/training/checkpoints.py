@@ -12,28 +12,44 @@ import json
 import logging
 import os
 import pickle
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.caches import user_cache
+
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
 LEFT = 60
 """Seconds after which a half-written file is taken for one of a killed run: writing takes a few."""
+ELSEWHERE = "set VLAE_CHECKPOINTS to a folder that can be written to"
 CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
 
 
 def checkpoint_path(identity: dict[str, Any]) -> Path:
     """Where the training with this `identity` (anything JSON) keeps its checkpoint.
 
-    The folder is $VLAE_CHECKPOINTS, or vlae/checkpoints in the user's cache folder.
+    The folder is $VLAE_CHECKPOINTS, or vlae/checkpoints in the user's cache folder. OSError if there is neither.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("VLAE_CHECKPOINTS") or Path(cache) / "vlae" / "checkpoints").absolute()
-    return folder / f"{fingerprint(identity)}.pt"
+    try:
+        folder = Path(os.environ.get("VLAE_CHECKPOINTS") or user_cache() / "checkpoints")
+    except RuntimeError as error:
+        raise OSError(f"no folder for checkpoints is known ({error}); {ELSEWHERE}") from error
+    return folder.absolute() / f"{fingerprint(identity)}.pt"
+
+
+def require_writable(path: Path) -> None:
+    """Find out before the first step whether a checkpoint can be written at `path`; OSError if not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(f"{path.parent}: no checkpoint can be written there ({error.strerror}); {ELSEWHERE}") from error
 
 
 def fingerprint(identity: dict[str, Any]) -> str:

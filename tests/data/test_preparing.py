@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from pipeline.data import DataError, Dataset, fetch, prepare
-from pipeline.data.preparing import CROP_COLUMNS, binarize
+from pipeline.data.preparing import CROP_COLUMNS, RECIPES, Split, binarize
 from pipeline.data.sources import SOURCES, package_file
 
 SEED = 2016
@@ -157,3 +157,11 @@ def test_unknown_and_missing(tmp_path):
         prepare("mnist6k", tmp_path, SEED)
     with pytest.raises(FileNotFoundError):
         prepare("cifar10", tmp_path, SEED)
+
+
+def test_a_single_test_image_is_refused_before_any_training(tmp_path, monkeypatch):
+    images = np.eye(5, dtype=np.uint8).reshape(5, 1, 5, 1)
+    splits = (Split(images), Split(images), Split(images[:1]))
+    monkeypatch.setitem(RECIPES, "mine", ("binary", False, lambda folder: splits))
+    with pytest.raises(DataError, match="mine: 1 test images: must be at least 2"):
+        prepare("mine", tmp_path, 0)

@@ -2,6 +2,7 @@
 
 import copy
 import platform
+import runpy
 import shutil
 
 import pytest
@@ -211,3 +212,8 @@ def test_a_library_is_compiled_again_when_source_or_processor_change(monkeypatch
     assert made() == 2
     (sources / "vectors.h").write_text((sources / "vectors.h").read_text() + "// changed")
     assert made() == 3
+
+
+def test_the_module_loads_where_processes_cannot_fork_as_on_windows(monkeypatch):
+    monkeypatch.delattr("os.register_at_fork")
+    assert "in_parts" in runpy.run_path(native.__file__)

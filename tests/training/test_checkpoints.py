@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from pipeline.training import checkpoints
-from pipeline.training.checkpoints import checkpoint_path, fingerprint, load_checkpoint, save_checkpoint
+from pipeline.training.checkpoints import (
+    checkpoint_path,
+    fingerprint,
+    load_checkpoint,
+    require_writable,
+    save_checkpoint,
+)
 
 
 def test_fingerprint_depends_on_parameters_data_and_code(tmp_path, monkeypatch):
@@ -106,3 +112,23 @@ def test_leftovers_of_a_killed_run_are_removed_but_not_what_another_is_writing(t
     os.utime(old, (0, 0))
     save_checkpoint(tmp_path / "c.pt", {"step": 1})
     assert {file.name for file in tmp_path.iterdir()} == {"c.pt", "c.2.partial"}
+
+
+def test_no_home_folder_is_needed_where_the_folder_is_named(tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert checkpoint_path({}).is_relative_to(tmp_path)  # conftest.py sets VLAE_CHECKPOINTS
+    monkeypatch.delenv("VLAE_CHECKPOINTS")
+    with pytest.raises(OSError, match="set VLAE_CHECKPOINTS"):
+        checkpoint_path({})
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/c: no checkpoint can be written there .*set VLAE_CHECKPOINTS"):
+        require_writable(tmp_path / "file" / "c" / "x.pt")
+    require_writable(tmp_path / "new" / "x.pt")
+    assert not list((tmp_path / "new").iterdir())
