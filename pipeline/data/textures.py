@@ -11,7 +11,7 @@ sees the two neighbours lacks exactly g. Since g has two dimensions, p(x) = ∫ 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,10 @@ NEIGHBOURS = np.array([-1, 0, 1])
 LIMIT, STEP = 6.0, 0.15
 """The grid over each factor. A sum over an even grid is as good as exact while the step is below the posterior's
 standard deviation, about 0.25 here: half the step changes log p(x) by less than 1e-9 nats."""
+STEEPEST, STRONGEST = 12.0, 3.0
+"""Of a factor, pixels a side × weight, above which that deviation is too small; of a neighbour, the weight."""
 AT_ONCE = 500
-"""Images × grid points held in memory: 26 MB."""
+"""Images of which the densities at all grid points are held in memory: 26 MB a table."""
 
 
 class Exact(NamedTuple):
@@ -57,9 +59,13 @@ class TextureSource:
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or not 1 <= self.size <= 64:
             raise DataError(f"size = {self.size!r}: must be an integer from 1 to 64")
-        for field in fields(self)[1:]:
-            if not abs(getattr(self, field.name)) <= 3:  # steeper, and the grid is too coarse for the posterior
-                raise DataError(f"{field.name} = {getattr(self, field.name)!r}: must be a number from -3 to 3")
+        limits = dict.fromkeys(("density", "board"), STEEPEST / self.size) | dict.fromkeys(("left", "up"), STRONGEST)
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            if not abs(value) <= limit:
+                raise DataError(
+                    f"{name} = {value!r}: must be a number from {-limit:g} to {limit:g} at size {self.size}"
+                )
 
     def draw(self, count: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Images (count, 1, H, W) uint8 and their factors g (count, 2) float32."""

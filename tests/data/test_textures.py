@@ -64,11 +64,21 @@ def test_posterior_means_are_calibrated():
     np.testing.assert_allclose(slopes, 1, atol=0.03)
 
 
-def test_a_finer_grid_changes_nothing(monkeypatch):
-    images, _ = TextureSource().draw(20, np.random.RandomState(0))
-    coarse = TextureSource().exact(images)
+@pytest.mark.parametrize(
+    "source",
+    [
+        TextureSource(),
+        TextureSource(density=1, board=-1, left=-3, up=3),
+        TextureSource(density=1, board=1, left=0, up=0),
+        TextureSource(size=3, density=4, board=4),
+        TextureSource(size=24, density=0.5, board=0.5),
+    ],
+)
+def test_a_finer_grid_changes_nothing(monkeypatch, source):
+    images, _ = source.draw(20, np.random.RandomState(0))
+    coarse = source.exact(images)
     monkeypatch.setattr(textures, "STEP", textures.STEP / 2)
-    for values, finer in zip(coarse, TextureSource().exact(images), strict=True):
+    for values, finer in zip(coarse, source.exact(images), strict=True):
         np.testing.assert_allclose(values, finer, atol=1e-4)
 
 
@@ -104,7 +114,7 @@ def test_unfit_weights_are_refused_by_name(name, value):
 
 def test_window_decoder_with_the_sources_weights_is_exact_given_the_factors():
     """The window 2x1 contains what the source sees: its decoder needs only the factors, as maps, to be exact."""
-    source = TextureSource(size=6)
+    source = TextureSource(size=6, left=0.6, up=-0.9)
     images, factors = source.draw(50, np.random.RandomState(0))
     network = PixelCNN((1, 6, 6), 1, 1, 3, 3, 1, False, "2x1", 1.0).requires_grad_(False)
     shift = 50.0  # so that ELU, at the head, is the identity
