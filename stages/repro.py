@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -23,7 +24,7 @@ from dvc.utils.hydra import apply_overrides
 from pipeline.config import load_params
 from pipeline.schema import ParamError
 from stages import run_stage
-from stages.cores import jobs
+from stages.cores import cores, jobs
 from stages.screen import Screen
 from stages.side_by_side import SideBySide, Task, TaskError
 
@@ -62,8 +63,11 @@ def side_by_side(targets: list[str]) -> None:
     with Repo(_wait_for_lock=True) as repo:
         graph = get_active_graph(repo.index.graph)
         tasks = [_task(stage, graph.successors(stage)) for stage in plan_repro(graph, collect_stages(repo, targets))]
+        at_once = jobs()
+        if not os.environ.get("VLAE_LAUNCHER"):  # a training in shards is to leave the others their cores
+            os.environ.setdefault("VLAE_WORKERS", str(max(1, cores() // at_once)))
         try:
-            SideBySide(tasks, jobs(), Screen(sys.stderr)).run()
+            SideBySide(tasks, at_once, Screen(sys.stderr)).run()
         except TaskError as error:
             sys.exit(f"error: {error}\nthe others were stopped; what is done is kept, and the same command goes on")
 

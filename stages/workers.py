@@ -10,6 +10,7 @@ import torch.distributed as dist
 
 from pipeline.schema import ParamError, refusal
 from pipeline.training.workers import Processes, Workers
+from stages.cores import cores
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for one that does not answer; of one that ends the others hear at once."""
@@ -18,25 +19,34 @@ TIMEOUT = timedelta(minutes=10)
 def resolve_workers(device: str, shards: int) -> tuple[torch.device, Workers]:
     """The device of this process, and the workers; ParamError if the shards do not go round.
 
-    Threads, on a CPU: $VLAE_WORKERS, by default as many as this process may use cores, or 1 of each of several
-    processes.
+    Threads, on a CPU: $VLAE_WORKERS, by default as many as there are cores, or 1 of each of several processes.
     """
     several = dist.is_torchelastic_launched()
+    threads = _threads(1 if several else cores()) if device == "cpu" else 1
     if not several:
-        return torch.device(device), Workers(_threads(device, shards, len(os.sched_getaffinity(0))))
-    if shards % int(os.environ["WORLD_SIZE"]):
-        allowed = f"a multiple of the {os.environ['WORLD_SIZE']} processes that torchrun started"
+        return torch.device(device), Workers(min(shards, threads))
+    processes, number = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
+    if shards % processes:
+        allowed = f"a multiple of {processes}, as many processes as torchrun started"
         raise ParamError(refusal("training.shards", shards, allowed))
     if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    if not dist.is_initialized():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo", timeout=TIMEOUT)
-    return torch.device(device), Processes(_threads(device, shards, 1))
+        device = _gpu(number)
+    dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl", timeout=TIMEOUT)
+    return torch.device(device), Processes(threads)
 
 
-def _threads(device: str, shards: int, default: int) -> int:
+def _gpu(number: int) -> str:
+    """That of the process of this number on this machine."""
+    gpus = torch.cuda.device_count()
+    if number >= gpus:
+        asked = os.environ["LOCAL_WORLD_SIZE"]
+        raise ParamError(refusal("--nproc-per-node", asked, f"at most {gpus}, as many as there are GPUs"))
+    torch.cuda.set_device(number)
+    return f"cuda:{number}"
+
+
+def _threads(default: int) -> int:
     asked = os.environ.get("VLAE_WORKERS", str(default))
-    if not asked.isdecimal() or asked == "0":
-        raise ParamError(refusal("VLAE_WORKERS", asked, "a number of threads, at least 1"))
-    return min(shards, int(asked)) if device == "cpu" else 1
+    if not (asked.isascii() and asked.isdigit() and int(asked)):
+        raise ParamError(refusal("VLAE_WORKERS", asked, "how many threads compute shards, at least 1"))
+    return int(asked)

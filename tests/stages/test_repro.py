@@ -12,6 +12,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from stages.cores import cores
+
 PIPELINE = """
 stages:
   train:
@@ -36,8 +38,9 @@ stages:
     outs: [data]
 """
 TRAIN = """
-import pathlib, sys, yaml
+import os, pathlib, sys, yaml
 pathlib.Path("log").open("a").write(sys.argv[1] + " ")
+pathlib.Path("workers").write_text(os.environ.get("VLAE_WORKERS", ""))
 polyak = yaml.safe_load(open("params.yaml"))["training"]["polyak"]
 if sys.argv[1] == "b" and polyak == 0.5:
     sys.exit("error: no b today")
@@ -84,6 +87,7 @@ def test_it_ends_with_the_lock_the_outs_and_the_report_of_dvc_repro(project):
     assert len(contents(project)) == 8
     locks = [yaml.safe_load((folder / "dvc.lock").read_text()) for folder in (project, serial)]
     assert locks[0] == locks[1]
+    assert (project / "workers").read_text() == str(max(1, cores() // 2))  # no training takes the cores of another
     assert "up to date" in call(project, "dvc", "status")
     assert repro(project) == ""
     assert sorted((project / "log").read_text().split()) == ["a", "b", "c"]
