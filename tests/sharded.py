@@ -1,12 +1,13 @@
 """Short trainings in shards; as a script, those of `CASES` by the processes that torchrun starts.
 
-Every process prints a line of JSON: SHA-256 of weights and history, by case.
+Every process writes <its number>.json into the folder given: SHA-256 of weights and history, by case.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -53,4 +54,6 @@ def sha256(state: State) -> str:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     _, processes = resolve_workers("cpu", 4)
-    print(json.dumps({case: sha256(trained(case, processes, Path(sys.argv[1]))) for case in CASES}))
+    folder = Path(sys.argv[1])
+    hashes = {case: sha256(trained(case, processes, folder)) for case in CASES}
+    (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(hashes), encoding="utf-8")

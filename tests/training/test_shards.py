@@ -26,11 +26,12 @@ SHAPE = (1, 8, 8)
 def processes(tmp_path_factory):
     """SHA-256 by case of each of two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    script = [str(ROOT / "tests" / "sharded.py"), str(tmp_path_factory.mktemp("processes"))]
+    folder = tmp_path_factory.mktemp("processes")
+    script = [str(ROOT / "tests" / "sharded.py"), str(folder)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    return [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(2)]
 
 
 @pytest.mark.parametrize("case", CASES)
