@@ -1,6 +1,6 @@
 """Textures in colour whose answer is known: 16×16 images with a global hue and local brightness, in 8-bit levels.
 
-An image has one of four hues h, which add to R, G and B and have the luma 0. Pixel by pixel in raster order, with l the
+An image has one of eight hues h, which add to R, G and B and have the luma 0. Pixel by pixel in raster order, with l the
 luma of the pixels to the left and above less `MIDDLE`, 0 outside the image:
 
     mean = MIDDLE + h + FOLLOWED · (l_left + l_up)                    of each channel
@@ -8,7 +8,7 @@ luma of the pixels to the left and above less `MIDDLE`, 0 outside the image:
 
 rounded to levels 0 … 255. That is a family that the decoder has, too. A neighbour in colour tells the hue for sure, its
 luma tells nothing of it: a decoder that sees an earlier pixel in colour lacks nothing, one that sees it in grey lacks
-exactly the hue, I(x; hue) = log 4 nats = 2 bits.
+exactly the hue, I(x; hue) = log 8 nats = 3 bits.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ WIDE, NARROW = 8.0, 3.0
 SCALES = np.array([WIDE, NARROW, NARROW])
 LUMA = np.array([0.299, 0.587, 0.114])
 """Of R, G and B, as a grey window weighs them."""
-RED, BLUE = (60, -60 * LUMA[0] / LUMA[1], 0), (0, -60 * LUMA[2] / LUMA[1], 60)
-HUES = np.array([RED, BLUE, np.negative(RED), np.negative(BLUE)])
-"""(4, 3) levels."""
+RED, BLUE = 60 * np.array([[1, -LUMA[0] / LUMA[1], 0], [0, -LUMA[2] / LUMA[1], 1]])
+ANGLES = 2 * np.pi * np.arange(8)[:, None] / 8
+HUES = np.cos(ANGLES) * RED + np.sin(ANGLES) * BLUE
+"""(8, 3) levels."""
 
 
 def generate(folder: Path) -> None:
@@ -39,7 +40,7 @@ def generate(folder: Path) -> None:
 
 
 def draw(count: int, random: np.random.RandomState, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
-    """Images (count, 3, side, side) uint8 and their hues (count,) int64, 0 to 3."""
+    """Images (count, 3, side, side) uint8 and their hues (count,) int64, 0 to 7."""
     hues = random.randint(0, len(HUES), count, dtype=np.int64)
     luma = np.zeros((count, side + 1, side + 1))  # less MIDDLE; the first row and column are outside
     images = np.zeros((count, 3, side, side), np.uint8)
@@ -54,7 +55,7 @@ def draw(count: int, random: np.random.RandomState, side: int = SIDE) -> tuple[n
 
 
 def log_prob_given(images: np.ndarray) -> np.ndarray:
-    """log p(x|hue) in nats of images (N, 3, H, W) for each hue: (N, 4)."""
+    """log p(x|hue) in nats of images (N, 3, H, W) for each hue: (N, 8)."""
     levels = images.astype(float)
     luma = np.pad(np.tensordot(levels, LUMA, (1, 0)) - MIDDLE, ((0, 0), (1, 0), (1, 0)))
     middle = _middle(luma[:, 1:, :-1], luma[:, :-1, 1:])[:, None]

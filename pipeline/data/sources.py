@@ -102,8 +102,8 @@ SOURCES: dict[str, tuple[Download, ...]] = {
         Download(
             "color_textures",
             (
-                RawFile("images.npy", "44715e40285289b57a198939cd07388ec73fdca4b6c81de2febfa6b2b4a0d68a"),
-                RawFile("hues.npy", "b404c8e538afb5da57553b5fad2052ed442f5cf270c15e7c0490c226be23a796"),
+                RawFile("images.npy", "82d967edc30dc15c393a69d63c0ca11305bfef6424d0e30658746a5067176848"),
+                RawFile("hues.npy", "bdd99f9568326870252f9f89b682a780f316ae8f3f3c27d2c26423a51eb6f146"),
             ),
             generate=color_textures.generate,
         ),

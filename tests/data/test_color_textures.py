@@ -55,23 +55,23 @@ def test_conditionals_are_the_generators():
 
 
 def test_nll_is_the_entropy_given_the_hue_and_the_hue(drawn):
-    """−log p(x) = log 4 − log p(x|hue) of the hue that an image was drawn with: any other is ruled out."""
+    """−log p(x) = log 8 − log p(x|hue) of the hue that an image was drawn with: any other is ruled out."""
     images, hues = drawn
     exact = source.exact(images)
     given = source.log_prob_given(images)[np.arange(500), hues]
-    np.testing.assert_allclose(exact["nll"], math.log(4) - given, atol=1e-9)
-    np.testing.assert_allclose(exact["information"], math.log(4), atol=1e-9)
+    np.testing.assert_allclose(exact["nll"], math.log(8) - given, atol=1e-9)
+    np.testing.assert_allclose(exact["information"], math.log(8), atol=1e-9)
 
 
 def test_one_pixel_tells_the_hue_for_sure(drawn):
     pixel = source.exact(drawn[0][:, :, :1, :1])
-    assert pixel["information"].mean() > math.log(4) - 0.01
+    assert pixel["information"].mean() > math.log(8) - 0.01
 
 
 def test_grey_levels_do_not_tell_the_hue(drawn):
     images, hues = drawn
     gray = np.tensordot(images, LUMA, (1, 0)).mean((1, 2))
-    for hue in range(4):
+    for hue in range(8):
         own, others = gray[hues == hue], gray[hues != hue]
         assert abs(own.mean() - others.mean()) < 4 * gray.std() / math.sqrt(len(own))
 
