@@ -1,7 +1,7 @@
 """Textures in colour whose answer is known: 16×16 images with a global hue and local brightness, in 8-bit levels.
 
-An image has one of eight hues h, which add to R, G and B and have the luma 0. Pixel by pixel in raster order, with l the
-luma of the pixels to the left and above less `MIDDLE`, 0 outside the image:
+An image has one of eight hues h, which add to R, G and B and have the luma 0. Pixel by pixel in raster order, with l
+the luma of the pixels to the left and above less `MIDDLE`, 0 outside the image:
 
     mean = MIDDLE + h + FOLLOWED · (l_left + l_up)                    of each channel
     R ~ logistic(mean_R, WIDE),   G, B ~ logistic(mean + SHARED · (R − mean_R), NARROW)
