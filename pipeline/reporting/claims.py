@@ -81,6 +81,8 @@ class _Topic:
         """Whether (model, scale) keeps less than another; by their intervals, as correlations do not pair by image."""
         if not {first[0], second[0]} <= set(self.runs):
             return self.absent(statement, first[0], second[0])
+        if not all(f"kept_{scale}" in self.runs[model].metrics for model, scale in (first, second)):
+            return self.claim(statement, "what a decompression keeps was not measured", "not judged")
         (low, mid, high), (other_low, other_mid, other_high) = (
             tuple(self.runs[model].metrics[f"kept_{scale}{end}"] for end in ("_low", "", "_high"))
             for model, scale in (first, second)

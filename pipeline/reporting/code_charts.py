@@ -35,8 +35,9 @@ def context_curve(runs: Sequence[Training], path: Path) -> None:
         series = (("kl_bits", "", ""), ("nll", "nll_low", "nll_high"))
         for axes, (key, low, high) in zip(panels, series, strict=False):
             _context_series(axes, shown, key, low, high, PALETTE[2], "")
-        _context_series(panels[2], shown, "kept_coarse", "kept_coarse_low", "kept_coarse_high", PALETTE[2], "coarse")
-        _context_series(panels[2], shown, "kept_fine", "kept_fine_low", "kept_fine_high", PALETTE[1], "fine")
+        kept = [run for run in shown if "kept_coarse" in run.metrics]
+        _context_series(panels[2], kept, "kept_coarse", "kept_coarse_low", "kept_coarse_high", PALETTE[2], "coarse")
+        _context_series(panels[2], kept, "kept_fine", "kept_fine_low", "kept_fine_high", PALETTE[1], "fine")
         panels[2].legend(loc="best", title="structure")
         panels[0].set_ylim(bottom=0)
         titles = ("Code: KL", "NLL", "Kept by a decompression")
@@ -49,7 +50,7 @@ def context_curve(runs: Sequence[Training], path: Path) -> None:
             ticks = sorted({run.context_pixels or 0 for run in shown})
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.set_xticks([], minor=True)
-            axes.set_xlim(-0.4, 1500)
+            axes.set_xlim(-0.4, 2 * max([1, *ticks]))
         objectives = {run.block["objective"]: None for run in shown}
         handles = [
             mpl.lines.Line2D([], [], linestyle="", marker=MARKERS[name], color=PALETTE[0], label=name.replace("_", " "))
@@ -61,7 +62,7 @@ def context_curve(runs: Sequence[Training], path: Path) -> None:
 
 def kl_spectrum(runs: Sequence[Run], path: Path) -> None:
     """The KL's terms by dimension of z, largest first, and Burda's activity of the same dimensions."""
-    shown = [run for run in runs if not run.metrics["exact"]]
+    shown = [run for run in runs if len(run.dimensions)]
     with mpl.rc_context(rc=STYLE):
         figure = Figure(figsize=(9, 3.4), layout="constrained")
         terms, activity = figure.subplots(1, 2)
@@ -83,7 +84,7 @@ def kl_spectrum(runs: Sequence[Run], path: Path) -> None:
 
 def kept_bars(runs: Sequence[Run], path: Path) -> None:
     """What each model's decompressions keep of their originals, part by part, with 95 % intervals."""
-    shown = [run for run in runs if not run.metrics["exact"]]
+    shown = [run for run in runs if "kept_coarse" in run.metrics]
     colours = {"coarse": PALETTE[2], "fine": PALETTE[1], "contrast": PALETTE[3], "color": PALETTE[4]}
     parts = [part for part in colours if all(f"kept_{part}" in run.metrics for run in shown)]
     width = 0.76 / len(parts)
@@ -122,7 +123,7 @@ def rate_distortion(runs: Sequence[Run], codecs: pd.DataFrame, path: Path) -> No
                 payload = rows.sort_values("payload_bits")
                 axes.plot(payload["payload_bits"], payload[key], linestyle="--", **drawn)
             for run, colour in zip(runs, colours(runs), strict=True):
-                if run.metrics["exact"]:
+                if "decompressions" not in run.panels:
                     continue
                 errors = distortion(run.panels["originals"], run.panels["decompressions"])
                 axes.plot(run.metrics["kl_bits"], errors[key], color=colour, marker="*", markersize=12, linestyle="",

@@ -145,7 +145,11 @@ def limits(runs: Sequence[Run]) -> list[str]:
     """Deviations from the paper and limits of the numbers, for the models and data sets at hand."""
     models, datasets = {run.model: run for run in runs}, {run.dataset for run in runs}
     samples = sorted({run.metrics["importance_samples"] for run in runs} - {0})
-    lines = []
+    lines = [
+        f"Not measured: {run.metrics['missing']}, of {run.model} on {run.dataset}."
+        for run in runs
+        if "missing" in run.metrics
+    ]
     if "mnist5k" in datasets:
         lines.append(paper.MNIST5K_NOTE)
     if samples:

@@ -116,7 +116,7 @@ def draw_panels(runs: Sequence[Run], published: Sequence[Published], datasets: S
         stem = f"{run.dataset}-{run.model}"
         for name, sheet in sheets.model_sheets(run.panels).items():
             sheets.save_sheet(sheet, folder / f"{stem}-{name}.png")
-        if run.model == WALKED:
+        if run.model == WALKED and "interpolations" in run.panels:
             for name, ends in (("interpolations", True), ("traversals", False)):
                 sheets.save_sheet(sheets.ladder_sheet(run.panels[name], ends), folder / f"{stem}-{name}.png")
     for training in published:

@@ -122,7 +122,7 @@ def read_run(folder: Path, dataset: str, model: str) -> Run:
         per_image=read_per_image(folder, "per_image.csv", metrics, ("nll", "kl")),
         per_image_train=read_file(folder, "per_image_train.csv", ("nll",)),
         dimensions=read_file(folder, "dimensions.csv", ()),
-        panels=read_file(folder, "panels.npz", ("samples",)),
+        panels=read_file(folder, "panels.npz", ()),
     )
 
 

@@ -157,9 +157,9 @@ def _figures(groups: dict[str, list[Run]]) -> list[Part]:
     for name, runs in groups.items():
         for run in runs:
             stem = f"{name}-{run.model}"
-            pairs = [Picture(f"{stem}-reconstructions.png", "Images (black) and their decompressions (blue)")]
-            samples = Picture(f"{stem}-samples.png", "64 samples")
-            shown = [*(pairs if "decompressions" in run.panels else []), samples]
+            pairs = Picture(f"{stem}-reconstructions.png", "Images (black) and their decompressions (blue)")
+            pictures = {"decompressions": pairs, "samples": Picture(f"{stem}-samples.png", "64 samples")}
+            shown = [picture for name, picture in pictures.items() if name in run.panels]
             parts.append(Part(f"{name}, {run.name}: {run.parts}", shown))
     return parts
 
@@ -168,9 +168,9 @@ def _color_figures(groups: dict[str, list[Run]]) -> list[Part]:
     parts = []
     for name, runs in groups.items():
         pairs = [Picture(f"{name}-{run.model}-reconstructions.png", f"{run.name}: images and decompressions")
-                 for run in runs if not run.metrics["exact"]]  # fmt: skip
+                 for run in runs if "decompressions" in run.panels]  # fmt: skip
         samples = [Picture(f"{name}-{run.model}-samples.png", f"{run.name}: {bits_caption(run)}")
-                   for run in runs if in_figure_4(run)]  # fmt: skip
+                   for run in runs if in_figure_4(run) and "samples" in run.panels]  # fmt: skip
         parts += [Part(heading, pictures) for heading, pictures in
                   ((f"Figure 3, {name}", pairs), (f"Figure 4, {name}", samples)) if pictures]  # fmt: skip
     return parts
@@ -184,7 +184,7 @@ def _walks(groups: dict[str, list[Run]]) -> list[Part]:
         ])
         for name, runs in groups.items()
         for run in runs
-        if run.model == WALKED
+        if run.model == WALKED and "interpolations" in run.panels
     ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ SHEET_WIDTH = 720
 
 def model_sheets(panels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The two panels of Figure 1 by name, from what a model drew: `samples`, and with a code `reconstructions`."""
-    sheets = {"samples": samples_sheet(panels["samples"])}
+    sheets = {"samples": samples_sheet(panels["samples"])} if "samples" in panels else {}
     if "decompressions" in panels:
         sheets["reconstructions"] = pairs_sheet(panels["originals"], panels["decompressions"])
     return sheets

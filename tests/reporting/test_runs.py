@@ -92,7 +92,6 @@ def test_a_damaged_file_is_named(make_run, name):
         ("history.csv", "kl_weight"),
         ("per_image.csv", "nll"),
         ("per_image_train.csv", "nll"),
-        ("panels.npz", "samples"),
     ],
 )
 def test_what_a_file_lacks_is_named(make_run, name, key):
