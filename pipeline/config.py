@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -297,14 +297,18 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
     Raises ParamError naming the key, its value and what is allowed; FileNotFoundError if there is no file.
     """
+    return from_mapping(Params, read_yaml(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file holds; ParamError with the line if it is not valid, FileNotFoundError if there is no file."""
     try:
-        raw = YAML(typ="safe").load(Path(path).read_bytes())
+        return YAML(typ="safe").load(Path(path).read_bytes())
     except MarkedYAMLError as error:  # its text has several lines, and advice on the library
         line = error.problem_mark.line + 1
         raise ParamError(f"{path} is not valid YAML: line {line}: {error.problem}") from error
     except YAMLError as error:
         raise ParamError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    return from_mapping(Params, raw)
 
 
 def _check_datasets(params: Params) -> None:

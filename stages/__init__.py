@@ -15,17 +15,19 @@ from pipeline.data import DataError
 from pipeline.schema import ParamError
 
 PUBLISHED = Path("published")
+MENDABLE = (ParamError, DataError, FloatingPointError, OSError)
+"""The errors that a stage's user can mend."""
 
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage; an error that its user can mend ends it with one message and status 1, no traceback."""
     try:
         main()
-    except (ParamError, DataError, FloatingPointError) as error:
-        _refuse(str(error))
     except OSError as error:
         reason = error.strerror or str(error)
         _refuse(f"{error.filename}: {reason}" if error.filename else reason)
+    except MENDABLE as error:
+        _refuse(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -19,7 +19,7 @@ def jobs() -> int:
         return there
     if not (wanted.isascii() and wanted.isdigit() and int(wanted)):
         raise ParamError(refusal("JOBS", wanted, "how many processes to run side by side, at least 1"))
-    if int(wanted) > there:
+    if int(wanted) > there and not os.environ.get("VLAE_LAUNCHER"):  # jobs of a cluster have other cores
         print(f"JOBS={wanted}, and there are {there} cores: on a CPU, more than that only wait", file=sys.stderr)
     return int(wanted)
 

@@ -25,7 +25,9 @@ from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
 from pipeline.seeding import stream
+from pipeline.training.checkpoints import checkpoint_path
 from stages import file_sha256, run_folder, run_parser, run_stage
+from stages.launching import launch
 from stages.machine import exact_device
 
 
@@ -34,9 +36,15 @@ def main() -> None:
     arguments = run_parser("evaluate", "Evaluate a trained model.").parse_args()
     params = load_params()
     params.model(arguments.model, params.kind(arguments.dataset))
-    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
     seed = params.seed(arguments.seed)
-    evaluate(params, dataset, run_folder(arguments.dataset, arguments.model, seed), seed)
+    work = partial(_evaluate, params, arguments.dataset, arguments.model, seed)
+    name = f"evaluate-{arguments.dataset}-{arguments.model}-seed{seed}"
+    launch(work, name, checkpoint_path({}).parent / "jobs")
+
+
+def _evaluate(params: Params, dataset: str, name: str, seed: int) -> None:
+    loaded = load_dataset(Path(f"data/processed/{dataset}.npz"))
+    evaluate(params, loaded, run_folder(dataset, name, seed), seed)
 
 
 def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:

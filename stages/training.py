@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, initia
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
 from stages import PUBLISHED, file_sha256, run_folder, run_parser
+from stages.launching import launch
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
 from stages.workers import resolve_workers
@@ -41,8 +43,13 @@ def train_stage(stage: Stage | None) -> None:
     block = params.model(arguments.model, kind)
     if stage is not None and block.stage != stage:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
-    dataset = load_dataset(Path(f"data/processed/{arguments.dataset}.npz"))
-    run(params, block, dataset, arguments.model, params.seed(arguments.seed), arguments.minutes)
+    seed = params.seed(arguments.seed)
+    work = partial(_run, params, block, arguments.dataset, arguments.model, seed, arguments.minutes)
+    launch(work, f"train-{arguments.dataset}-{arguments.model}-seed{seed}", checkpoint_path({}).parent / "jobs")
+
+
+def _run(params: Params, block: Block, dataset: str, name: str, seed: int, minutes: float | None) -> None:
+    run(params, block, load_dataset(Path(f"data/processed/{dataset}.npz")), name, seed, minutes)
 
 
 def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
