@@ -1,8 +1,10 @@
-"""Stage `plot`: the finished runs and the data as tables, figures and a report under reports/."""
+"""Stage `plot`: the finished runs and what was measured of the data as tables, figures and pages under reports/."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pandas as pd
 
 from pipeline.config import load_params
 from pipeline.data.datasets import load_dataset
@@ -13,13 +15,14 @@ from stages import PUBLISHED, run_stage
 
 
 def main() -> None:
-    """Read runs/ and data/processed/; write reports/."""
+    """Read runs/, published/ and data/; write reports/."""
     params = load_params()
     runs = []
     for name in params.datasets:
         runs += collect_runs(Path("runs"), (name,), params.evaluated(name), params.seeds)
     datasets = [load_dataset(Path(f"data/processed/{name}.npz")) for name in params.datasets]
-    write_report(params, runs, collect_published(PUBLISHED), datasets, Path("reports"))
+    baselines = {name: pd.read_csv(f"data/baselines/{name}.csv") for name in params.datasets}
+    write_report(params, runs, collect_published(PUBLISHED), datasets, baselines, Path("reports"))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import solve_triangular
 
+from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.models.levels import LEVELS
+from pipeline.units import bits_per_dim
 
 
 def uniform_nll(images: np.ndarray) -> np.ndarray:
@@ -30,3 +33,13 @@ def gaussian_nll(train: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray
     distance = solve_triangular(factor, (images.reshape(len(images), -1) + noise - mean).T, lower=True)
     log_det = 2 * np.log(factor.diagonal()).sum()
     return 0.5 * (np.square(distance).sum(0) + log_det + len(mean) * math.log(2 * math.pi))
+
+
+def density_table(train: np.ndarray, images: np.ndarray, seed: int) -> pd.DataFrame:
+    """Both on `images` (N, C, H, W), in bits per dimension with 95 % intervals, as rows of Table 5."""
+    rows = []
+    for name, nll in (("Uniform", uniform_nll(images)), ("Multivariate Gaussian", gaussian_nll(train, images, seed))):
+        mean = bootstrap(bits_per_dim(nll, images.shape[1:]), seed)
+        ends = {"bits_per_dim_low": mean.low, "bits_per_dim_high": mean.high}
+        rows.append({"name": name, "bits_per_dim": mean.mean, **ends, "images": len(images)})
+    return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""What models are called, and what they are composed of, in words."""
+"""What models and data sets are called, in what colour a model is drawn, and what it is composed of, in words."""
 
 from __future__ import annotations
 
@@ -34,9 +34,27 @@ NAMES = {
     "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
     "narrow_vae": "narrow VAE",
     "narrow_pixelcnnpp": "narrow PixelCNN++",
-    "uniform": "Uniform",
-    "gaussian": "Multivariate Gaussian",
 }
+TITLES = {
+    "mnist_static": "static MNIST",
+    "mnist_dynamic": "dynamic MNIST",
+    "omniglot": "OMNIGLOT",
+    "omniglot_rebuilt": "OMNIGLOT, rebuilt",
+    "caltech101": "Caltech-101",
+    "cifar10": "CIFAR-10",
+}
+COLOURS = {
+    "vlae": "#1d4ec4",
+    "vae": "#b45309",
+    "pixelcnn": "#0f766e",
+    "vlae_untied": "#a21caf",
+    "textures_window": "#1d4ec4",
+    "textures_no_pixels": "#b45309",
+    "textures_no_latent": "#0f766e",
+    "textures_full_context": "#a21caf",
+}
+"""The same for a model in every chart; the others are grey."""
+GREY = "#6b7280"
 _CONTEXTS = {
     "full": "every earlier pixel",
     "downsampled": "block averages of what is above",
@@ -54,10 +72,10 @@ def composition(block: dict[str, Any]) -> str:
     decoder = "independent pixels"
     if block["decoder"] == "pixelcnn":
         tied = "tied" if block["tied"] else "untied"
-        decoder = f"PixelCNN that sees {_seen(block)}, {tied}"
+        decoder = f"PixelCNN that sees {seen(block)}, {tied}"
     if block["decoder"] == "pixelcnnpp":
-        seen = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
-        decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {seen}"
+        window = f"a {'grayscale ' if block['grayscale'] else ''}window of {block['context']}"
+        decoder = f"PixelCNN++ of {block['blocks']} blocks of {block['filters']} maps that sees {window}"
     if block["posterior"] == "none":
         return f"no latent code; {decoder}"
     flow = f"of {block['flow_steps']} steps"
@@ -67,8 +85,10 @@ def composition(block: dict[str, Any]) -> str:
     return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"
 
 
-def _seen(block: dict[str, Any]) -> str:
+def seen(block: dict[str, Any]) -> str:
     """What the decoder of binary images sees of the image."""
+    if block["decoder"] == "factorized":
+        return "no pixels"
     if block["context"] == "stack":
         first, rest = block.get("first_kernel_size"), block["kernel_size"]
         wider = f" with a first of {first}×{first}" if first else ""

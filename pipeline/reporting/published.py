@@ -6,6 +6,7 @@ import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ PICTURES = {"reconstructions": "test images and their decompressions", "samples"
 """What a published model drew, by the name of the file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Published(Training):
     """A published training.
 
@@ -37,13 +38,9 @@ class Published(Training):
     of PICTURES that were drawn.
     """
 
+    origin: ClassVar[str] = "published"
     note: str
     pictures: dict[str, bytes]
-
-    @property
-    def remark(self) -> str:
-        """The note under a table, with the row that it is about; empty if there is none."""
-        return f"{self.name} on {self.dataset}: {self.note}" if self.note else ""
 
 
 def collect_published(root: Path) -> list[Published]:

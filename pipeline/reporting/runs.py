@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.models.context import context_pixels
-from pipeline.reporting.names import NAMES, composition
+from pipeline.reporting.names import NAMES, TITLES, composition
+from pipeline.units import bits_per_dim, nats_to_bits
 
 METRIC_KEYS = (
     "nll", "nll_se", "nll_low", "nll_high", "elbo", "elbo_se", "kl_nats", "kl_bits", "reconstruction_nats",
@@ -33,13 +35,16 @@ class RunError(OSError):
     """A run folder that lacks a file or holds a damaged one; the message names it and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """One trained model: `history` maps a column of history.csv to its values.
 
     `metrics`, and `per_image`, which maps a column of its CSV file to nats of each test image, are empty before
-    evaluation.
+    evaluation. `origin` says where it comes from, `commit` by which code it was trained; `seeds` are the metrics under
+    each seed, this one first, if there are several.
     """
+
+    origin: ClassVar[str] = ""
 
     dataset: str
     model: str
@@ -47,6 +52,41 @@ class Training:
     history: dict[str, np.ndarray]
     metrics: dict[str, Any]
     per_image: dict[str, np.ndarray]
+    seeds: tuple[dict[str, Any], ...] = field(default=(), kw_only=True)
+
+    @property
+    def commit(self) -> str:
+        """Of the code that trained it; empty if not recorded."""
+        return self.config.get("commit") or ""
+
+    @property
+    def title(self) -> str:
+        """What the data set is called."""
+        return TITLES.get(self.dataset, self.dataset)
+
+    def in_unit(self, nats: float) -> float:
+        """Nats per image in the unit of its images: the same, or bits per dimension of colour."""
+        return bits_per_dim(nats, self.config["image_shape"]) if self.color else nats
+
+    @property
+    def nll(self) -> float:
+        """NLL in that unit."""
+        return self.in_unit(self.metrics["nll"])
+
+    @property
+    def kl(self) -> float:
+        """KL in nats: the mean of what is told of each image, so that both are of the same weights."""
+        return float(self.per_image["kl"].mean()) if "kl" in self.per_image else 0.0
+
+    @property
+    def kl_bits(self) -> float:
+        """The same in bits."""
+        return nats_to_bits(self.kl)
+
+    @property
+    def coded(self) -> bool:
+        """Whether it has a latent code, and was evaluated."""
+        return bool(self.metrics) and not self.metrics["exact"]
 
     @property
     def name(self) -> str:
@@ -84,18 +124,18 @@ class Training:
         return context_pixels(self.block, self.config["image_shape"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run(Training):
     """One trained and evaluated model of this run.
 
     `per_image_train`, nats of each training image, and `dimensions` map a column of the CSV file to its values;
-    `panels` holds uint8 images (N, C, H, W); `seeds` the metrics under each seed, this one first.
+    `panels` holds uint8 images (N, C, H, W).
     """
 
+    origin: ClassVar[str] = "this run"
     per_image_train: dict[str, np.ndarray]
     dimensions: dict[str, np.ndarray]
     panels: dict[str, np.ndarray]
-    seeds: tuple[dict[str, Any], ...] = ()
 
 
 def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Run]:
@@ -106,13 +146,13 @@ def collect_runs(root: Path, datasets: Iterable[str], models: Iterable[str], see
 
 def _read_seeds(folder: Path, seeds: tuple[int, ...]) -> Run:
     runs = [read_run(folder / f"seed{seed}", folder.parent.name, folder.name) for seed in seeds]
-    first = runs[0]
-    return Run(**{**vars(first), "seeds": tuple(run.metrics for run in runs)})
+    return dataclasses.replace(runs[0], seeds=tuple(run.metrics for run in runs) if len(runs) > 1 else ())
 
 
 def read_run(folder: Path, dataset: str, model: str) -> Run:
     """Everything in a folder; RunError names what is missing or damaged."""
     config, metrics = read_file(folder, "config.json", CONFIG_KEYS), read_file(folder, "metrics.json", METRIC_KEYS)
+    config |= {"commit": read_file(folder, "provenance.json", ("commit",))["commit"]}
     return Run(
         dataset,
         model,

@@ -69,9 +69,7 @@ def inked(images: np.ndarray, ink: tuple[int, int, int]) -> np.ndarray:
 def tile(images: np.ndarray) -> np.ndarray:
     """RGB images (N, H, W, 3) in rows of 8 with grid lines between; every pixel a square of whole pixels."""
     count, height, width, _ = images.shape
-    rows = -(-count // COLUMNS)
-    scale = max(1, SHEET_WIDTH // (COLUMNS * width))
-    line = max(1, scale // 2)
+    rows, (scale, line) = -(-count // COLUMNS), _grid(width)
     sheet = np.empty((rows * (height * scale + line) + line, COLUMNS * (width * scale + line) + line, 3), np.uint8)
     sheet[:] = GRID
     for index, image in enumerate(images.repeat(scale, axis=1).repeat(scale, axis=2)):
@@ -81,6 +79,22 @@ def tile(images: np.ndarray) -> np.ndarray:
     return sheet
 
 
+def untile(sheet: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The images (N, H, W, 3) of a sheet made by `tile`, the tiles of its last row that are empty among them."""
+    scale, line = _grid(width)
+    inner = sheet[line:, line:]
+    down, across = height * scale + line, width * scale + line
+    rows, columns = inner.shape[0] // down, inner.shape[1] // across
+    tiles = inner[: rows * down, : columns * across].reshape(rows, down, columns, across, 3).swapaxes(1, 2)
+    return tiles[:, :, : height * scale : scale, : width * scale : scale].reshape(-1, height, width, 3)
+
+
+def _grid(width: int) -> tuple[int, int]:
+    """Side of an image's pixel and width of a line, in pixels of the sheet."""
+    scale = max(1, SHEET_WIDTH // (COLUMNS * width))
+    return scale, max(1, scale // 2)
+
+
 def save_sheet(sheet: np.ndarray, path: Path) -> None:
     """Write an RGB array as PNG, with a palette where 256 colours are enough."""
     image = Image.fromarray(sheet)
@@ -88,4 +102,4 @@ def save_sheet(sheet: np.ndarray, path: Path) -> None:
     if colours:
         image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=len(colours))
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, optimize=True)
+    image.save(path, optimize=colours is not None)

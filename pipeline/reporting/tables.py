@@ -1,165 +1,164 @@
-"""The report's tables as records: the paper's rows beside ours, and the code length of every model."""
+"""Tables of a page: which numbers of the records stand in which column, and with what beneath a row."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from pipeline import paper
-from pipeline.reporting.published import Published
-from pipeline.reporting.runs import Run, Training
-from pipeline.reporting.verdicts import compare, model_deviations
-from pipeline.units import nats_to_bits
+from pipeline.reporting.claims import Claim, Judged, Outcome
+from pipeline.reporting.facts import Record
+from pipeline.reporting.names import NAMES, TITLES
 
-Record = dict[str, Any]
-ALWAYS_SHOWN = ("1", "2", "3", "4", "D")
+MOST_COLUMNS = 6
+_KEPT = "{kept_%s:.2f} [{kept_%s_low:.2f}, {kept_%s_high:.2f}]"
+_NLL = "{nll:.2f} [{nll_low:.2f}, {nll_high:.2f}]"
+_BITS = "{bits_per_dim:.3f} [{bits_per_dim_low:.3f}, {bits_per_dim_high:.3f}]"
+COLUMNS: dict[str, dict[str, str]] = {
+    "results": {"model": "{name}", "test NLL, nats": _NLL, "KL, nats": "{kl_nats:.2f}", "K": "{K}",
+                "epochs": "{epochs:.1f}", "trained on": "{trained_on}"},
+    "color_results": {"model": "{name}", "test NLL, bits/dim": _BITS, "−ELBO, bits/dim": "{elbo_bits_per_dim:.3f}",
+                      "KL, bits": "{kl_bits:.1f}", "K": "{K}", "last weight of the KL": "{kl_weight:.3f}"},
+    "fit": {"model": "{name}", "−ELBO fell late": "{late_elbo:.2f}", "KL rose late": "{late_kl:.2f}",
+            "test − training NLL": "{test_minus_train:.2f}",
+            "of it overfitting": "{overfitting:.2f} ± {overfitting_se:.2f}", "K = 64 costs": "{k64_minus_nll:.2f}"},
+    "code_length": {"model": "{name}", "−ELBO, bits": "{code_length_bits:.1f}", "KL, bits": "{kl_bits:.1f}",
+                    "KL, nats": "{kl_nats:.2f}", "reconstruction, nats": "{reconstruction_nats:.2f}",
+                    "NLL, nats": "{nll:.2f}"},
+    "code": {"model": "{name}", "KL, nats": "{kl_nats:.2f}", "cost of z, nats": "{cost_nats:.2f}",
+             "I(x; z) at least, nats": "{information_nats:.2f}", "active units": "{active_units}",
+             "class from z": "{probe_z:.1%} (pixels {probe_pixels:.1%})"},
+    "kept": {"model": "{name}", "sees": "{sees}",
+             **{head: _KEPT.replace("%s", part) for head, part in
+                (("coarse kept", "coarse"), ("fine kept", "fine"), ("contrast kept", "contrast"),
+                 ("colour kept", "color"))}},
+    "seeds": {"model": "{name}", "seeds": "{seeds}", "NLL, nats: mean ± s.d.": "{nll_over_seeds:.2f} ± {nll_sd:.2f}",
+              "KL, nats: mean ± s.d.": "{kl_nats_over_seeds:.2f} ± {kl_nats_sd:.2f}"},
+    "compute": {"model": "{name}", "steps": "{steps:,}", "minutes": "{minutes:.0f}",
+                "images a second": "{images_per_second:,.0f}", "processor": "{processor}", "weights": "{parameters:,}"},
+    "models": {"model": "{model}", "made of": "{made_of}", "steps": "{steps:,}", "epochs": "{epochs:.1f}",
+               "seed": "{seed}", "scale": "{scale}"},
+    "known": {"model": "{name}", "sees": "{sees}", "NLL, nats": "{nll:.2f}", "KL, nats": "{kl_nats:.2f}",
+              "KL, bits": "{kl_bits:.2f}", "g read off z, R²": "{factors_r2:.2f}"},
+    "densities": {"density": "{name}", "test NLL, bits/dim": _BITS, "images": "{images}"},
+    "sources": {"model": "{name}", "origin": "{origin}", "stage": "{stage}", "data, SHA-256": "{data}",
+                "commit": "{commit}", "made of": "{made_of}"},
+    "text": {"figure in the text": "{figure}", "paper": "{paper_nats:.1f} nats", "published": "{ours_nats:.2f} nats",
+             "paper, bits": "{paper_bits:.1f}", "published, bits": "{ours_bits:.2f}", "model": "{model}"},
+}  # fmt: skip
+"""By table the columns: header and how a record fills the cell; what a record does not know leaves it empty."""
 
 
-def shown_tables(results: Sequence[Training]) -> list[paper.Table]:
-    """The tables of binary images, and those with a data set of ours beside them."""
-    present = {result.dataset for result in results}
-    return [
-        table
-        for table in paper.TABLES
-        if table.number in ALWAYS_SHOWN or present.intersection(table.datasets + table.stand_ins)
-    ]
+@dataclass(frozen=True)
+class Row:
+    """A row of text; `kind` is its CSS class, `notes` stand beneath it over all columns."""
+
+    cells: tuple[str, ...]
+    kind: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def table_records(table: paper.Table, results: Sequence[Training]) -> list[Record]:
-    """Every row of the paper's table, once for each result of ours beside it, then our models it has no row for.
+@dataclass(frozen=True)
+class Table:
+    """At most six columns of text; `file` under tables/ holds its numbers, `datasets` say whose sources are linked."""
 
-    A row without one has None in our columns; `kind` is "quoted", "own" (the paper's model) or "ours". Results that
-    were not evaluated are left out.
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    file: str
+    datasets: tuple[str, ...] = field(default=())
+
+
+def cell(form: str, record: Mapping[str, Any]) -> str:
+    """`form` with the record's numbers, minus signs as in print; empty if one of them is missing."""
+    names = re.findall(r"{(\w+)", form)
+    if any(record.get(name) is None or pd.isna(record[name]) for name in names):
+        return ""
+    return re.sub(r"(?<![\w\d])-(?=\d)", "−", form.format_map(record))
+
+
+def table(kind: str, records: Iterable[Record], file: str = "results.csv") -> Table | None:
+    """The table `kind` of some records: no column without a number, no row without one either, None if nothing is left.
+
+    Deviations from the paper stand beneath the rows of results.
     """
-    comparable = [run for run in results if run.metrics and run.dataset in table.datasets + table.stand_ins]
-    records = []
-    for row in table.rows:
-        matching = [run for run in comparable if run.model in row.models]
-        records += [_record(table, row, run) for run in matching] or [_record(table, row, None)]
-    known = {model for row in table.rows for model in row.models}
-    return records + [_record(table, None, run) for run in comparable if run.model not in known]
-
-
-def code_length_records(runs: Sequence[Run]) -> list[Record]:
-    """Bits-back code length of an image under each model: −ELBO = reconstruction + KL, in bits."""
-    figures = {figure.model: figure for figure in (paper.KL_VLAE, paper.KL_VAE)}
-    return [
-        {
-            "dataset": run.dataset,
-            "model": run.model,
-            "code_length_bits": run.metrics["code_length_bits"],
-            "reconstruction_bits": nats_to_bits(run.metrics["reconstruction_nats"]),
-            "kl_bits": run.metrics["kl_bits"],
-            "kl_nats": run.metrics["kl_nats"],
-            "nll": run.metrics["nll"],
-            "elbo": run.metrics["elbo"],
-            "exact": run.metrics["exact"],
-            "paper_kl_nats": figures[run.model].nats if run.model in figures else None,
-            "paper_kl_bits": figures[run.model].bits if run.model in figures else None,
-        }
-        for run in runs
+    records = list(records)
+    cells = [{head: cell(form, one) for head, form in COLUMNS[kind].items()} for one in records]
+    frame = pd.DataFrame(cells, dtype=object)
+    notes = [_note(one) if kind.endswith("results") else "" for one in records]
+    if frame.empty or not (filled := frame.loc[:, (frame != "").any()]).shape[1] > 1:
+        return None
+    kept = (filled.iloc[:, 1 + ("sees" in filled) :] != "").any(axis=1)
+    rows = [
+        Row(tuple(texts), notes=(note,) if note else ())
+        for texts, note, shown in zip(filled.to_numpy().tolist(), notes, kept, strict=True)
+        if shown
     ]
+    datasets = tuple(dict.fromkeys(one["dataset"] for one in records if "dataset" in one))
+    return Table(tuple(filled.columns), tuple(rows), file, datasets) if rows else None
 
 
-def information_records(runs: Sequence[Training]) -> list[Record]:
-    """What the code of every model with a latent costs, carries and keeps; None where a measure does not apply."""
-    keys = ("kl_nats", "kl_bits", "information_nats", "active_units", "kept_coarse", "kept_coarse_low",
-            "kept_coarse_high", "kept_fine", "kept_fine_low", "kept_fine_high", "probe_z", "probe_pixels",
-            "probe_majority", "probe_classes", "probe_train_images", "probe_test_images")  # fmt: skip
-    return [
-        {"dataset": run.dataset, "model": run.model, "context_pixels": run.context_pixels, "cost_nats": run.cost_nats}
-        | {key: run.metrics.get(key) for key in keys}
-        for run in runs
-        if not run.metrics["exact"]
-    ]
+def _note(record: Record) -> str:
+    """Deviations from the paper, and what could not be measured."""
+    missing = f"not measured: {record['missing']}" if record.get("missing") else ""
+    return "; ".join(filter(None, (record["deviations"], missing)))
 
 
-def bound_records(runs: Sequence[Run]) -> list[Record]:
-    """The importance-sampled NLL with fewer samples than the run's K, with the standard error over images."""
-    records = []
-    for run in runs:
-        if run.metrics["exact"]:
-            continue
-        samples = [int(column.removeprefix("nll_k")) for column in run.per_image if column.startswith("nll_k")]
-        columns = {k: run.per_image[f"nll_k{k}"] for k in samples}
-        columns[run.metrics["importance_samples"]] = run.per_image["nll"]
-        records += [
-            {"dataset": run.dataset, "model": run.model, "K": k, "nll": float(values.mean()),
-             "nll_se": float(values.std(ddof=1) / len(values) ** 0.5)}
-            for k, values in columns.items()
-        ]  # fmt: skip
-    return records
+def paper_table(source: paper.Table, records: Sequence[Record]) -> Table:
+    """A table of the paper: its rows, ours with the paper's model, verdict, and apart from these another model's."""
+    rows, group = [], ""
+    for one in records:
+        if one["group"] and one["group"] != group:
+            group = one["group"]
+            rows.append(Row((group, *[""] * 5), "group"))
+        notes = []
+        if one["model"]:
+            name = NAMES.get(one["model"], one["model"])
+            notes = [f"Ours: {name}" + (f"; {one['deviations']}" if one["deviations"] else "")]
+            notes += [f"Others of the paper's models: {one['rest']}"] if one["rest"] else []
+        if one["other_model"]:
+            name = NAMES.get(one["other_model"], one["other_model"])
+            notes.append(f"Another model: {name}; {one['other_deviations']}")
+        kind = " ".join(["own" if one["own"] else "quoted", *(["best"] if one["best"] else [])])
+        kind += f" {one['verdict'].split()[0]}" if one["verdict"] else ""
+        paper_kl, kl, other_kl = (
+            cell(f" (KL {{{key}:.2f}})", one) if source.has_kl else "" for key in ("paper_kl", "kl", "other_kl")
+        )
+        cells = (one["row"], cell("{bound} {paper:.2f}", one).strip() + paper_kl, cell("{ours:.2f}", one) + kl,
+                 cell("{difference:+.2f} (± {allowance:.2f})", one), one["verdict"] or "",
+                 cell("{other:.2f}", one) + (other_kl if one["other_model"] else ""))  # fmt: skip
+        rows.append(Row(cells, kind, tuple(notes)))
+    header = ("model", f"paper, {source.unit}", "ours", "difference", "verdict", "another model")
+    file = f"table{source.number.lower()}.csv"
+    shown = tuple(dict.fromkeys(one["dataset"] for one in records if one["dataset"]))
+    return Table(header, tuple(rows), file, shown)
 
 
-def seed_records(runs: Sequence[Run]) -> list[Record]:
-    """NLL and KL of every model trained with several seeds: mean and standard deviation over the seeds."""
-    records = []
-    for run in runs:
-        if len(run.seeds) > 1:
-            nll, kl = (np.array([metrics[key] for metrics in run.seeds]) for key in ("nll", "kl_nats"))
-            records.append(
-                {"dataset": run.dataset, "model": run.model, "seeds": len(run.seeds),
-                 "nll_mean": float(nll.mean()), "nll_sd": float(nll.std(ddof=1)),
-                 "kl_mean": float(kl.mean()), "kl_sd": float(kl.std(ddof=1))}
-            )  # fmt: skip
-    return records
+def claims_table(section: str, claims: Mapping[Claim, tuple[Outcome, list[Judged]]]) -> Table | None:
+    """The claims of a section: verdict, what was measured on each data set, and the paper's difference of NLL."""
+    rows = []
+    for claim, (outcome, judged) in claims.items():
+        if claim.section == section:
+            measured = [f"{TITLES.get(one.dataset, one.dataset)}: {one.measured} ({one.outcome})" for one in judged]
+            said = [cell("{paper:+.2f}", {"paper": one.paper}) for one in judged if one.paper is not None]
+            statement = claim.statement + (" (expected by us; no claim of the paper)" if claim.ours else "")
+            cells = (statement, outcome, "; ".join(measured), "; ".join(dict.fromkeys(said)))
+            rows.append(Row(cells, outcome))
+    datasets = tuple(dict.fromkeys(one.dataset for claim, (_, all_) in claims.items() if claim.section == section
+                                   for one in all_))  # fmt: skip
+    header = ("claim", "verdict", "measured", "difference in the paper")
+    return Table(header, tuple(rows), "claims.csv", datasets) if rows else None
 
 
-def write_csv(records: Sequence[Record], path: Path) -> None:
-    """Write records that share their keys, if there are any; numbers rounded to 4 decimals, None left empty."""
-    if not records:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        for record in records:
-            writer.writerow({key: _cell(value) for key, value in record.items()})
-
-
-def _record(table: paper.Table, row: paper.Row | None, run: Training | None) -> Record:
-    """One line of a table: what the paper says if it has the row, what we measured if there is a run."""
-    unit = table.unit.split()[0].replace("/", "_per_")
-    record: Record = {
-        "row": row.label if row else run.name if run else "",
-        "kind": ("own" if row.own else "quoted") if row else "ours",
-        f"paper_{unit}": row.value if row else None,
-        "paper_bound": "<" if row and row.bound else "",
-        **dict.fromkeys(("ours", "ci_low", "ci_high", "difference", "verdict", "source", "dataset", "model")),
-        **dict.fromkeys(("K", "images", "seed", "steps", "epochs", "deviations")),
-    }
-    if table.has_kl:
-        record |= {
-            "paper_kl_nats": row.kl if row else None,
-            "kl_nats": run.metrics["kl_nats"] if run else None,
-        }
-    return record | (_measured(table, row, run) if run else {"verdict": "no run"})
-
-
-def _measured(table: paper.Table, row: paper.Row | None, run: Training) -> Record:
-    comparison = compare(run, row, table)
-    beside_own = row is not None and row.own and run.dataset in table.datasets
-    return {
-        "ours": comparison.ours,
-        "ci_low": comparison.low,
-        "ci_high": comparison.high,
-        "difference": comparison.difference,
-        "verdict": comparison.verdict,
-        "source": "published" if isinstance(run, Published) else "this run",
-        "dataset": run.dataset,
-        "model": run.model,
-        "K": run.metrics["importance_samples"],
-        "images": run.metrics["images"],
-        "seed": run.metrics["seed"],
-        "steps": run.config["steps"],
-        "epochs": run.config["epochs"],
-        "deviations": "; ".join(model_deviations(run)) if beside_own else None,
-    }
-
-
-def _cell(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+def bounds_table(records: Sequence[Record], dataset: str) -> Table | None:
+    """NLL with ever more samples: a row a model, a column a K, the largest that fit."""
+    of = pd.DataFrame([one for one in records if one["dataset"] == dataset])
+    if of.empty:
+        return None
+    of["cell"] = [cell("{nll:.2f} ± {nll_se:.2f}", dict(one)) for _, one in of.iterrows()]
+    wide = of.pivot(index="model", columns="K", values="cell").fillna("").iloc[:, 1 - MOST_COLUMNS :]
+    rows = [Row((NAMES.get(model, model), *cells)) for model, *cells in wide.itertuples()]
+    return Table(("model", *(f"K = {k:,}" for k in wide.columns)), tuple(rows), "bounds.csv", (dataset,))

@@ -1,81 +1,130 @@
-"""From numbers to words: how a run compares with a row of the paper, and its model with the paper's."""
+"""The yardstick: how far ours may be from the paper's number for chance alone, and whether it is the paper's model.
+
+The paper and we have the same test images, or the same up to how grey pixels were drawn black and white. So an interval
+over test images is not what separates the two numbers. What does are the images on which two equally good trainings
+differ, a new binarization, and the seed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from pipeline import paper
 from pipeline.config import ColorModelConfig, ModelConfig
 from pipeline.reporting.names import OBJECTIVES
 from pipeline.reporting.runs import Training
-from pipeline.units import bits_per_dim
 
-OTHER_DATA = "not the paper's data set"
-NO_ROW = "no such row in the paper"
-_DECODER_SIZES = ("masked_layers", "kernel_size", "channels", "blocks", "filters")
+_SIGHT = ("masked_layers", "kernel_size", "channels", "blocks", "filters")
 _CODE_SIZES = (
     *("latent_dim", "encoder_channels", "hidden_units", "flow_hidden_units", "conditioning_maps"),
     *("latent_maps", "inner_channels", "flow_maps", "flow_steps"),
 )
 """Sizes that the paper gives, which are the defaults of pipeline/config.py; these only where there is a code."""
+NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Our NLL with its 95 % interval and, where the paper has the row, ours minus the paper's."""
+class Noise:
+    """Standard errors in nats: of a difference between two similar models on the same images, and of a binarization.
 
-    ours: float
-    low: float
-    high: float
-    difference: float | None
-    verdict: str
+    Measured on the published models: the first from their NLL of each image, the second by drawing the test images
+    anew. A fixed test set has no binarization.
+    """
 
-
-def in_unit(nats: float, run: Training, unit: paper.Unit) -> float:
-    """Nats per image in the unit of a table."""
-    if unit == "nats per image":
-        return nats
-    return bits_per_dim(nats, run.config["image_shape"])
+    images: float
+    binarization: float = 0.0
 
 
-def compare(run: Training, row: paper.Row | None, table: paper.Table) -> Comparison:
-    """The run against one row; neither difference nor verdict where its data are not the table's, or no row is."""
-    ours, low, high = (in_unit(run.metrics[key], run, table.unit) for key in ("nll", "nll_low", "nll_high"))
-    if run.dataset not in table.datasets:
-        return Comparison(ours, low, high, None, OTHER_DATA)
-    if row is None:
-        return Comparison(ours, low, high, None, NO_ROW)
-    return Comparison(ours, low, high, ours - row.value, verdict_of(low - row.value, high - row.value))
+NOISE = {
+    "mnist_static": Noise(0.04),
+    "mnist_dynamic": Noise(0.04, 0.063),
+    "omniglot": Noise(0.02, 0.066),
+    "omniglot_rebuilt": Noise(0.02, 0.066),
+    "caltech101": Noise(0.08),
+}
 
 
-def verdict_of(low: float, high: float) -> str:
-    """The interval of a difference of NLLs in words, ours minus the paper's: below zero is better."""
-    if low <= 0 <= high:
-        return "reproduced within the interval"
-    return f"worse by {low:.2f} to {high:.2f}" if low > 0 else f"better by {-high:.2f} to {-low:.2f}"
+@dataclass(frozen=True)
+class Verdict:
+    """Ours minus the paper's number in the table's unit, the 95 % allowance for chance, and the two in words."""
+
+    difference: float
+    allowance: float
+    words: str
 
 
-def model_deviations(training: Training) -> list[str]:
-    """What differs from the paper's model for the same data set, of what Appendices A and B give."""
-    block, coded = training.block, training.block["posterior"] != "none"
-    kind = ColorModelConfig if training.color else ModelConfig
-    usual: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
-    keys = [key for key in (*_DECODER_SIZES, *(_CODE_SIZES if coded else ())) if key in block]
+def compare(training: Training, row: paper.Row) -> Verdict:
+    """A training against a row of the paper: three kinds of verdict, the same rule upward and downward."""
+    difference = training.nll - row.value
+    allowance = allowed(training)
+    if abs(difference) <= allowance:
+        return Verdict(difference, allowance, "within what seeds and binarization explain")
+    where = "above by" if difference > 0 else "at or below the paper, by"
+    return Verdict(difference, allowance, f"{where} {abs(difference):.2f}")
+
+
+def allowed(training: Training) -> float:
+    """1.96 standard errors of the difference of two trainings: images, two binarizations, and two seeds if known."""
+    noise = NOISE.get(training.dataset, Noise(0.0))
+    return NORMAL_95 * math.sqrt(noise.images**2 + 2 * noise.binarization**2 + 2 * seed_sd(training) ** 2)
+
+
+def seed_sd(training: Training) -> float:
+    """Standard deviation of NLL over training seeds, in the table's unit; 0 where there is one seed."""
+    return float(np.std([training.in_unit(one["nll"]) for one in training.seeds], ddof=1)) if training.seeds else 0.0
+
+
+def is_papers(training: Training) -> bool:
+    """Whether it has the architecture that the paper has for these data: sizes, what the decoder sees, tying."""
+    return not architecture_deviations(training)
+
+
+def architecture_deviations(training: Training) -> list[str]:
+    """What differs from the paper's model for the same data set, of the sizes that Appendices A and B give."""
+    block, coded, usual = training.block, training.block["posterior"] != "none", _usual(training)
+    keys = [key for key in (*_SIGHT, *(_CODE_SIZES if coded else ())) if key in block]
     if not training.color:
         keys.append("context")
     sizes = [(key.replace("_", " "), _size(block[key]), _size(usual[key])) for key in keys]
     found = [f"{name} {size} instead of {papers}" for name, size, papers in sizes if size != papers]
-    if coded and block["decoder"] == "pixelcnn":
-        if block["conditioning_scale"] != 1:
-            found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
-        if block["tied"] != (training.dataset == paper.STATIC):
-            found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
-    if coded and block["objective"] != usual["objective"]:
-        found.append(f"{OBJECTIVES[block['objective']]} instead of {OBJECTIVES[usual['objective']]}")
+    if first := block.get("first_kernel_size"):
+        found.append(f"first mask {first}×{first}")
+    tied = training.dataset == paper.STATIC
+    if coded and block["decoder"] == "pixelcnn" and block["tied"] != tied:
+        found.append(f"masked convolutions {'tied' if block['tied'] else 'untied'}")
     return found
+
+
+def deviations(training: Training) -> list[str]:
+    """All that is known to differ from the paper's way: architecture, objective, training, estimate."""
+    config, metrics, block, found = training.config, training.metrics, training.block, architecture_deviations(training)
+    if block["posterior"] != "none":
+        if block["decoder"] == "pixelcnn" and block["conditioning_scale"] != 1:
+            found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
+        if block["objective"] != (usual := _usual(training)["objective"]):
+            found.append(f"{OBJECTIVES[block['objective']]} instead of {OBJECTIVES[usual]}")
+    if config["steps"] < config["steps_planned"]:
+        found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
+    if starts := config.get("starts"):
+        steps = " and ".join(f"{start['steps']:,}" for start in starts)
+        found.append(f"continued from the averaged weights of step {steps}")
+    if config["training"]["images"] == "train":
+        found.append("not trained on validation images")
+    most = next((table.importance_samples for table in paper.TABLES if training.dataset in table.datasets), 0)
+    if metrics and not metrics["exact"] and metrics["importance_samples"] < most:
+        found.append(f"K = {metrics['importance_samples']:,} instead of {most:,}")
+    return found
+
+
+def _usual(training: Training) -> dict[str, Any]:
+    kind = ColorModelConfig if training.color else ModelConfig
+    return {field.name: field.default for field in dataclasses.fields(kind)}
 
 
 def _size(value: str | int | Sequence[int]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pipeline.evaluation.baselines import gaussian_nll, uniform_nll
+from pipeline.evaluation.baselines import density_table, gaussian_nll, uniform_nll
 from pipeline.units import bits_per_dim
 
 
@@ -46,3 +46,13 @@ def test_a_pixel_that_never_varies_is_no_obstacle():
     train = images(300)
     train[:, :, 0, 0] = 7
     assert np.isfinite(gaussian_nll(train, train[:20], seed=0)).all()
+
+
+def test_densities_are_told_in_bits_per_dimension_with_intervals():
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 2, 2), dtype=np.uint8)
+    table = density_table(images, images[:10], seed=0).set_index("name")
+    assert table.loc["Uniform", ["bits_per_dim", "bits_per_dim_low", "bits_per_dim_high"]].tolist() == [8, 8, 8]
+    gaussian = table.loc["Multivariate Gaussian"]
+    assert gaussian["bits_per_dim_low"] < gaussian["bits_per_dim"] < gaussian["bits_per_dim_high"]
+    assert gaussian["bits_per_dim"] == pytest.approx(gaussian_nll(images, images[:10], 0).mean() / 12 / np.log(2))
+    assert set(table["images"]) == {10}

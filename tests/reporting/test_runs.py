@@ -9,7 +9,7 @@ from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, collect_runs, rea
 
 FILES = (
     "config.json", "metrics.json", "history.csv", "per_image.csv", "per_image_train.csv", "dimensions.csv",
-    "panels.npz",
+    "panels.npz", "provenance.json",
 )  # fmt: skip
 
 

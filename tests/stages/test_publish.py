@@ -23,9 +23,9 @@ from pipeline.data.datasets import Dataset
 from pipeline.data.formats import DataError
 from pipeline.publishing import weights
 from pipeline.reporting.published import PER_IMAGE, read_published, write_per_image
-from pipeline.reporting.published_tables import deviations
 from pipeline.reporting.runs import read_run
 from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
+from pipeline.reporting.verdicts import deviations
 from stages import evaluate, file_sha256, publish, run_stage, training
 from stages.commits import code_sha256_at
 
