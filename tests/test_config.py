@@ -110,9 +110,9 @@ def test_broken_yaml_is_named(tmp_path):
     [
         ("scale: laptop ", "scale: laptop\nscale: smoke ", ["line", "duplicate key", "scale"]),
         ("    latent_dim: 64\n", "    latent_dim: 64\n    latent_dim: 32\n", ["line", "duplicate key", "latent_dim"]),
-        ("seeds: [0] ", "seeds: [0, 1, 0] ", ["seeds", "without duplicates"]),
-        ("seeds: [0] ", "seeds: [010, 10] ", ["seeds", "without duplicates"]),
-        ("seeds: [0] ", "seeds: ['010'] ", ["seeds[0]", "'010'", "an integer"]),
+        ("- 0\ncheckpoint", "- 0\n- 1\n- 0\ncheckpoint", ["seeds", "without duplicates"]),
+        ("- 0\ncheckpoint", "- 010\n- 10\ncheckpoint", ["seeds", "without duplicates"]),
+        ("- 0\ncheckpoint", "- '010'\ncheckpoint", ["seeds[0]", "'010'", "an integer"]),
         ("# Every knob", "# \x00", ["not valid YAML", "special characters"]),
     ],
 )
@@ -140,9 +140,8 @@ def test_a_value_means_the_same_to_dvc_as_here(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(f"seeds: [{text}]\n", encoding="utf-8")
     (seen,) = load_yaml(str(path))["seeds"]
-    path.write_text(
-        (ROOT / "params.yaml").read_text(encoding="utf-8").replace("seeds: [0] ", f"seeds: [{text}] "), encoding="utf-8"
-    )
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path.write_text(params.replace("- 0\ncheckpoint", f"- {text}\ncheckpoint"), encoding="utf-8")
     if type(seen) is int:
         assert load_params(path).seeds == (seen,)
     else:
