@@ -8,9 +8,9 @@ import pandas as pd
 
 from pipeline.config import load_params
 from pipeline.data.datasets import load_dataset
-from pipeline.reporting.published import collect_published
 from pipeline.reporting.report import write_report
-from pipeline.reporting.runs import collect_runs
+from pipeline.results.published import collect_published
+from pipeline.results.runs import collect_runs
 from stages import PUBLISHED, run_stage
 
 

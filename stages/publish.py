@@ -21,9 +21,9 @@ from pipeline.publishing.card import write_card
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
 from pipeline.publishing.weights import store
-from pipeline.reporting.published import write_per_image
-from pipeline.reporting.runs import Run, read_file, read_run
-from pipeline.reporting.sheets import model_sheets, save_sheet
+from pipeline.results.published import write_per_image
+from pipeline.results.runs import Run, read_file, read_run
+from pipeline.results.sheets import model_sheets, save_sheet
 from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
 from stages.commits import code_sha256_at
 from stages.machine import exact_device

@@ -31,7 +31,7 @@ from pipeline.publishing.verification import (
     compare,
     derived_faults,
 )
-from pipeline.reporting.published import PER_IMAGE, read_published
+from pipeline.results.published import PER_IMAGE, read_published
 from stages import PUBLISHED, evaluated, file_sha256, run_stage
 from stages.cores import jobs
 from stages.machine import exact_device

@@ -14,7 +14,7 @@ import torch
 
 from pipeline.config import Params
 from pipeline.data.datasets import Dataset
-from pipeline.reporting.runs import Run
+from pipeline.results.runs import Run
 from pipeline.training.batches import Batches
 
 OF_THE_MACHINE = ("precision", "device", "threads")

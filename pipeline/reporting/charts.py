@@ -12,9 +12,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.reporting.names import COLOURS, GREY
-from pipeline.reporting.runs import Training
+from pipeline.results.runs import Training
 
+COLOURS = {
+    "vlae": "#1d4ec4",
+    "vae": "#b45309",
+    "pixelcnn": "#0f766e",
+    "vlae_untied": "#a21caf",
+    "textures_window": "#1d4ec4",
+    "textures_no_pixels": "#b45309",
+    "textures_no_latent": "#0f766e",
+    "textures_full_context": "#a21caf",
+}
+"""The same for a model in every chart; the others are grey."""
+GREY = "#6b7280"
 MOST_COLOURED = 4
 INK = "#1f2937"
 STYLE: Any = {

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline import paper
 from pipeline.evaluation.bootstrap import Interval, bootstrap
-from pipeline.reporting.runs import Training
+from pipeline.results.runs import Training
 
 Outcome = Literal["holds", "fails", "open"]
 INFINITE = float("inf")

@@ -12,29 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.structure import distortion
-from pipeline.reporting.charts import INK, chart, colours, legend, told
-from pipeline.reporting.names import COLOURS, GREY
-from pipeline.reporting.runs import Run, Training
-from pipeline.units import nats_to_bits
+from pipeline.reporting.charts import GREY, INK, chart, colours, legend, told
+from pipeline.results.runs import Run, Training
 
-KL_COLOUR, REST_COLOUR = COLOURS["vlae"], "#c9d3e6"
 CURVE = "context_"
 """How blocks of params.yaml are called that differ in the context alone: a line joins them."""
-
-
-def code_length_bars(runs: Sequence[Run], path: Path) -> str:
-    """Bits to send a test image with each model: the code z (KL), then the image given z (reconstruction)."""
-    code = np.array([run.kl_bits for run in runs])
-    rest = nats_to_bits(np.array([run.metrics["reconstruction_nats"] for run in runs]))
-    with chart(path, "Code length", "bits per image", "", (4.6, 1.1 + 0.34 * len(runs))) as axes:
-        axes.barh(range(len(runs)), code, 0.62, color=KL_COLOUR, label="z: KL")
-        axes.barh(range(len(runs)), rest, 0.62, left=code, color=REST_COLOUR, label="image given z")
-        for y, (bits, total) in enumerate(zip(code, code + rest, strict=True)):
-            axes.text(total, y, f" {total:.1f}, KL {bits:.1f}", va="center", color=INK, fontsize=8)
-        _by_model(axes, runs)
-        axes.set_xlim(0, 1.45 * (code + rest).max())
-        legend(axes)
-    return f"Code length of a test image, KL of each model: {told({run.name: run.kl_bits for run in runs}, 'bits')}"
 
 
 def kl_spectrum(runs: Sequence[Run], path: Path) -> str:
@@ -102,15 +84,8 @@ def context_curve(key: str, title: str, unit: str, trainings: Sequence[Training]
     return f"{title} against the pixels the decoder sees: {told(values, unit)}"
 
 
-RUN_CHARTS = {"code-length": code_length_bars, "kl-spectrum": kl_spectrum}
 CONTEXT_CHARTS = {
     "kl": partial(context_curve, "kl_bits", "Code: KL", "bits per image"),
     "nll": partial(context_curve, "nll", "NLL", "nats per image"),
     "fine": partial(context_curve, "kept_fine", "Fine structure kept", "correlation"),
 }
-
-
-def _by_model(axes: Any, runs: Sequence[Run]) -> None:
-    axes.set_yticks(range(len(runs)), [run.name for run in runs])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")

@@ -16,10 +16,10 @@ from pipeline import paper
 from pipeline.config import TEXTURES
 from pipeline.evaluation.structure import distortion
 from pipeline.reporting.claims import Judged, paired
-from pipeline.reporting.names import seen
-from pipeline.reporting.published import Published
-from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.verdicts import compare, deviations, is_papers, seed_sd
+from pipeline.results.names import seen
+from pipeline.results.published import Published
+from pipeline.results.runs import Run, Training
 
 Record = dict[str, Any]
 DECODER = "pixelcnn"

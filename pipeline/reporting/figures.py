@@ -14,12 +14,13 @@ from PIL import Image
 
 from pipeline import paper
 from pipeline.data.datasets import Dataset
-from pipeline.reporting import code_charts, known_charts, sheets
-from pipeline.reporting.charts import chart, colours, legend, told
+from pipeline.reporting import code_charts, known_charts
+from pipeline.reporting.charts import GREY, chart, colours, legend, told
 from pipeline.reporting.facts import Record
-from pipeline.reporting.names import GREY, TITLES
-from pipeline.reporting.published import Published
-from pipeline.reporting.runs import Run, Training
+from pipeline.results import sheets
+from pipeline.results.names import TITLES
+from pipeline.results.published import Published
+from pipeline.results.runs import Run, Training
 
 WALKED = "vlae"
 """The model whose latent space is shown."""
@@ -104,8 +105,7 @@ def _draw_common(gallery: Gallery, stem: str, dataset: str, trainings: Sequence[
 
 
 def _draw_run(gallery: Gallery, name: str, runs: Sequence[Run], codecs: pd.DataFrame | None) -> None:
-    for kind, draw in code_charts.RUN_CHARTS.items():
-        gallery.chart(f"{name}-{kind}", [name], partial(draw, runs))
+    gallery.chart(f"{name}-kl-spectrum", [name], partial(code_charts.kl_spectrum, runs))
     if codecs is not None and "codec" in codecs:
         for error, label in (("pixel_error", "share of pixels that differ"), ("coarse_rmse", "RMS error of 4×4 means")):
             draw_codecs = partial(code_charts.beside_codecs, runs, codecs, error, label)
@@ -120,9 +120,10 @@ def _draw_run(gallery: Gallery, name: str, runs: Sequence[Run], codecs: pd.DataF
 
 
 def _sheet_alt(one: Training, kind: str) -> str:
+    nll = f", NLL {one.nll:.2f} {'bits/dim' if one.color else 'nats'}" if one.metrics else ""
     if kind == "samples":
-        return f"64 samples of {one.name} trained on {one.title}, in rows of 8"
-    carried = f", {one.kl_bits:.1f} bits each" if one.metrics else ""
+        return f"64 samples of {one.name} trained on {one.title}{nll}"
+    carried = f", {one.kl_bits:.1f} bits through z{nll}" if one.metrics else ""
     return f"test images of {one.title}, each with its decompression by {one.name} to its right{carried}"
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.reporting.charts import INK, chart, colours, told
-from pipeline.reporting.runs import Run
+from pipeline.results.runs import Run
 from pipeline.units import nats_to_bits
 
 

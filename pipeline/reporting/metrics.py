@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.reporting.runs import Run
+from pipeline.results.runs import Run
 
 MOST_NAMES = 24
 FIRST = ("vlae", "vae", "textures_window", "textures_full_context", "textures_no_pixels", "pixelcnn")

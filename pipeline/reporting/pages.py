@@ -43,6 +43,13 @@ class Page:
         datasets = [name for picture in shown for name in picture.datasets]
         return str(self.blocks.figure(shown, caption, self._source(datasets))) if shown else ""
 
+    def panels(self, name: str, stems: Iterable[str]) -> str:
+        """Pictures as a figure of the paper, which tells what each panel shows; this run's where none is published."""
+        drawn = [stem for stem in stems if f"published-{stem}" in self.pictures or stem in self.pictures]
+        drawn = [f"published-{stem}" if f"published-{stem}" in self.pictures else stem for stem in drawn]
+        told = [f"({letter}) {self.pictures[stem].alt}" for letter, stem in zip("abcdefgh", drawn, strict=False)]
+        return self.figure(drawn, f"{name}: {'; '.join(told)}.")
+
     def shown(self, view: Table | None, caption: str) -> str:
         """A table with its caption and sources; nothing if there is none."""
         return str(self.blocks.table(view, caption, self._source(view.datasets, view.file))) if view else ""

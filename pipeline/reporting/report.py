@@ -29,23 +29,15 @@ from pipeline.reporting.facts import (
     text_records,
     write_csv,
 )
-from pipeline.reporting.figures import Picture, draw_all
+from pipeline.reporting.figures import draw_all
 from pipeline.reporting.metrics import write_metrics
 from pipeline.reporting.pages import write_pages
-from pipeline.reporting.published import Published
-from pipeline.reporting.runs import Run, Training
 from pipeline.reporting.tables import claims_table, paper_table
+from pipeline.results.published import Published
+from pipeline.results.runs import Run, Training
 
 T = TypeVar("T", bound=Training)
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "mlxtend", "safetensors", "matplotlib", "pillow", "dvc")
-PAPER_FIGURES = (
-    ("1", "mnist_static", ("vlae",), True),
-    ("2", "omniglot", ("vlae_untied", "vlae"), True),
-    ("2", "omniglot_rebuilt", ("vlae_untied", "vlae"), True),
-    ("3", "cifar10", ("densenet_vlae_4x2", "densenet_vlae_5x3", "densenet_vlae", "densenet_vlae_grayscale"), False),
-    ("3", "cifar10", ("narrow_4x2", "narrow_5x3", "narrow_7x4", "narrow_7x4_grayscale"), False),
-)
-"""Number, data set, models in the order of preference or of the panels, and whether one model has both panels."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,6 @@ def write_report(
         "groups": groups,
         "by_dataset": [_group(of, facts, name) for name, of in _by_dataset([*published, *runs]).items()],
         "known": [group for group in groups if any("exact_information" in one.metrics for one in group.trainings)],
-        "paper_figures": _paper_figures([*published, *runs], pictures),
         "paper_tables": [(table, paper_table(table, tables[table.number])) for table in paper.TABLES],
         "claim_tables": [(section, claims_table(section, claims)) for section in sections],
         "text": files["text_figures"],
@@ -134,33 +125,6 @@ def _by_dataset(trainings: Sequence[T]) -> dict[str, list[T]]:
     for one in trainings:
         groups.setdefault(one.dataset, []).append(one)
     return groups
-
-
-def _paper_figures(trainings: Sequence[Training], pictures: Mapping[str, Picture]) -> list[dict[str, Any]]:
-    """The paper's figures that can be shown: stems of their panels, and captions with bits and NLL."""
-    found = []
-    for number, dataset, models, both in PAPER_FIGURES:
-        of = [one for model in models for one in trainings if (one.dataset, one.model) == (dataset, model)]
-        panels = [(one, "reconstructions") for one in (of[:1] if both else of)]
-        panels += [(one, "samples") for one in (of[:1] if both else of) if both or _in_figure_4(one)]
-        stems = [f"{'published-' * isinstance(one, Published)}{dataset}-{one.model}-{kind}" for one, kind in panels]
-        shown = [(stem, _caption(*panel)) for stem, panel in zip(stems, panels, strict=True) if stem in pictures]
-        if shown:
-            told = "; ".join(f"({letter}) {caption}" for letter, (_, caption) in zip("abcdefgh", shown, strict=False))
-            name = f"Figure {number}" if both else f"Figures {number} and 4"
-            found.append({"stems": [stem for stem, _ in shown], "caption": f"{name}, {of[0].title}: {told}."})
-    return found
-
-
-def _in_figure_4(one: Training) -> bool:
-    """Whether it is one of the two windows that the paper shows samples of."""
-    return one.block["context"] in ("4x2", "7x4") and not one.block["grayscale"]
-
-
-def _caption(one: Training, kind: str) -> str:
-    unit = "bits/dim" if one.color else "nats"
-    what = f"{one.name}, {one.kl_bits:.1f} bits through z" if kind == "reconstructions" else f"samples of {one.name}"
-    return f"{what}, NLL {one.nll:.2f} {unit}"
 
 
 def _counts(dataset: Dataset) -> str:

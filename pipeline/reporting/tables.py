@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline import paper
 from pipeline.reporting.claims import Claim, Judged, Outcome
 from pipeline.reporting.facts import Record
-from pipeline.reporting.names import NAMES, TITLES
+from pipeline.results.names import NAMES, TITLES
 
 MOST_COLUMNS = 6
 _KEPT = "{kept_%s:.2f} [{kept_%s_low:.2f}, {kept_%s_high:.2f}]"
@@ -102,9 +102,10 @@ def table(kind: str, records: Iterable[Record], file: str = "results.csv") -> Ta
 
 
 def _note(record: Record) -> str:
-    """Deviations from the paper, and what could not be measured."""
+    """Deviations from the paper, or of other data what the model is made of; and what could not be measured."""
+    papers = any(record["dataset"] in source.datasets for source in paper.TABLES)
     missing = f"not measured: {record['missing']}" if record.get("missing") else ""
-    return "; ".join(filter(None, (record["deviations"], missing)))
+    return "; ".join(filter(None, (record["deviations" if papers else "made_of"], missing)))
 
 
 def paper_table(source: paper.Table, records: Sequence[Record]) -> Table:

@@ -17,8 +17,8 @@ import numpy as np
 
 from pipeline import paper
 from pipeline.config import ColorModelConfig, ModelConfig
-from pipeline.reporting.names import OBJECTIVES
-from pipeline.reporting.runs import Training
+from pipeline.results.names import OBJECTIVES
+from pipeline.results.runs import Training
 
 _SIGHT = ("masked_layers", "kernel_size", "channels", "blocks", "filters")
 _CODE_SIZES = (

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import paper
 from pipeline.reporting.facts import bound_records, paper_records, result_records, text_records
-from pipeline.reporting.published import read_published
+from pipeline.results.published import read_published
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline import paper
-from pipeline.reporting.published import collect_published
 from pipeline.reporting.verdicts import NOISE, allowed, architecture_deviations, compare, deviations, is_papers
+from pipeline.results.published import collect_published
 
 SMALL_MAPS = "maps of z at 0.1 of their scale at first"
 TRAINED_LESS = "not trained on validation images"

@@ -22,10 +22,10 @@ from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
 from pipeline.data.formats import DataError
 from pipeline.publishing import weights
-from pipeline.reporting.published import PER_IMAGE, read_published, write_per_image
-from pipeline.reporting.runs import read_run
-from pipeline.reporting.sheets import pairs_sheet, samples_sheet, save_sheet
 from pipeline.reporting.verdicts import deviations
+from pipeline.results.published import PER_IMAGE, read_published, write_per_image
+from pipeline.results.runs import read_run
+from pipeline.results.sheets import pairs_sheet, samples_sheet, save_sheet
 from stages import evaluate, file_sha256, publish, run_stage, training
 from stages.commits import code_sha256_at
 

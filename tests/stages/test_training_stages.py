@@ -23,7 +23,7 @@ from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
 from pipeline.models import native
 from pipeline.models.runs import load_run
-from pipeline.reporting.runs import read_run
+from pipeline.results.runs import read_run
 from pipeline.schema import ParamError
 from stages import evaluate, file_sha256, training
 

@@ -19,7 +19,7 @@ from tiny_project import binary_dataset
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
 from pipeline.evaluation.bootstrap import bootstrap
-from pipeline.reporting.published import read_published, write_per_image
+from pipeline.results.published import read_published, write_per_image
 from stages import file_sha256, publish, run_stage, verify
 
 VLAE, PIXELCNN = Path("published/mnist5k/vlae"), Path("published/mnist5k/pixelcnn")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.reporting.runs import HISTORY_COLUMNS, RunError, collect_runs, read_run
+from pipeline.results.runs import HISTORY_COLUMNS, RunError, collect_runs, read_run
 
 FILES = (
     "config.json", "metrics.json", "history.csv", "per_image.csv", "per_image_train.csv", "dimensions.csv",

@@ -1,4 +1,4 @@
-"""What models and data sets are called, in what colour a model is drawn, and what it is composed of, in words."""
+"""What models and data sets are called, and what a model is composed of, in words."""
 
 from __future__ import annotations
 
@@ -43,18 +43,6 @@ TITLES = {
     "caltech101": "Caltech-101",
     "cifar10": "CIFAR-10",
 }
-COLOURS = {
-    "vlae": "#1d4ec4",
-    "vae": "#b45309",
-    "pixelcnn": "#0f766e",
-    "vlae_untied": "#a21caf",
-    "textures_window": "#1d4ec4",
-    "textures_no_pixels": "#b45309",
-    "textures_no_latent": "#0f766e",
-    "textures_full_context": "#a21caf",
-}
-"""The same for a model in every chart; the others are grey."""
-GREY = "#6b7280"
 _CONTEXTS = {
     "full": "every earlier pixel",
     "downsampled": "block averages of what is above",

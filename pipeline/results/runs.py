@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.models.context import context_pixels
-from pipeline.reporting.names import NAMES, TITLES, composition
+from pipeline.results.names import NAMES, TITLES, composition
 from pipeline.units import bits_per_dim, nats_to_bits
 
 METRIC_KEYS = (

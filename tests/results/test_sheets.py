@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.reporting import sheets
+from pipeline.results import sheets
 
 
 def tile_at(sheet: np.ndarray, row: int, column: int, side: int) -> np.ndarray:

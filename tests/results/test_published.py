@@ -6,8 +6,8 @@ import pytest
 
 from pipeline import paper
 from pipeline.reporting.facts import paper_records, result_records, text_records
-from pipeline.reporting.published import PER_IMAGE, collect_published, read_published, write_per_image
-from pipeline.reporting.runs import RunError
+from pipeline.results.published import PER_IMAGE, collect_published, read_published, write_per_image
+from pipeline.results.runs import RunError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.reporting.runs import (
+from pipeline.results.runs import (
     CONFIG_KEYS,
     HISTORY_COLUMNS,
     METRIC_KEYS,

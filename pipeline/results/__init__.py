@@ -1,0 +1,1 @@
+"""What trainings left behind, read and named: for the report, for publishing and for verification."""
