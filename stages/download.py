@@ -1,6 +1,6 @@
 """Stage `download`: the raw files of every data set in params.yaml, verified, into data/raw/<data set>/.
 
-With --published those of published/ instead, into data/published/raw/ (published/dvc.yaml).
+With --published those of published/ instead, into data/published/raw/.
 """
 
 from pipeline.config import load_params

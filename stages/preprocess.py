@@ -1,6 +1,6 @@
 """Stage `preprocess`: from data/raw/<data set>/ to the splits in data/processed/<data set>.npz.
 
-With --published those of published/ instead, in data/published/ (published/dvc.yaml).
+With --published those of published/ instead, in data/published/.
 """
 
 from pipeline.config import load_params

@@ -1,4 +1,4 @@
-"""`make verify`: evaluate every published model again, with fewer images and samples, and compare (published/dvc.yaml).
+"""`make verify`: evaluate every published model again, with fewer images and samples, and compare.
 
 Status 1, naming the models, if a published number is not what its weights give.
 """

@@ -19,7 +19,8 @@ def stand_in(path: Path) -> None:
     [
         ("repro", "python -m stages.repro"),
         ("paper", "python -m stages.repro -n paper"),
-        ("verify", "dvc repro published/dvc.yaml"),
+        ("demo", "python -m stages.demo"),
+        ("verify", "python -m stages.verify"),
         ("bench", "python -m stages.bench"),
         ("lint", "ruff check ."),
     ],
@@ -37,3 +38,11 @@ def test_a_folder_with_a_blank_in_its_name_is_as_good_as_any(tmp_path, target, c
     made = subprocess.run(["make", target], cwd=folder, capture_output=True, encoding="utf-8", timeout=60)
     assert made.returncode == 0, made.stderr
     assert any(line.startswith(called) for line in made.stdout.splitlines()), made.stdout
+
+
+def test_bare_make_names_every_target():
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60).stdout
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    (phony,) = (line for line in lines if line.startswith(".PHONY"))
+    targets = set(phony.split()[1:]) - {"help"}
+    assert {line.split()[1] for line in told.splitlines() if line.startswith("make ")} == targets

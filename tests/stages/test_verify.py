@@ -32,7 +32,7 @@ def _in_this_process(monkeypatch):
 
 @pytest.fixture
 def published(repository):
-    """The repository with both models published, and the data as published/dvc.yaml prepares them."""
+    """The repository with both models published, and the data as `make verify` prepares them."""
     for model in ("vlae", "pixelcnn"):
         publish.publish(load_params(), binary_dataset(), model, 0)
     save(binary_dataset(), Path("data/published/processed/mnist5k.npz"))

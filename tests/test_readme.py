@@ -1,0 +1,71 @@
+"""The front page: short, its links lead somewhere, its numbers are those of published/."""
+
+from __future__ import annotations
+
+import json
+import re
+from statistics import median
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+FOLDERS = {"static MNIST": "mnist_static", "dynamic MNIST": "mnist_dynamic", "OMNIGLOT": "omniglot_rebuilt",
+           "Caltech-101": "caltech101", "CIFAR-10": "cifar10"}  # fmt: skip
+ROWS = [line for line in README.splitlines() if re.match(r"\| (Table|App\.)", line)]
+
+
+def metrics(dataset: str, model: str) -> dict:
+    """The published metrics of a model."""
+    return json.loads((ROOT / "published" / dataset / model / "metrics.json").read_text(encoding="utf-8"))
+
+
+def nll(dataset: str, model: str) -> float:
+    """In the unit of the tables."""
+    return metrics(dataset, model)["bits_per_dim" if dataset == "cifar10" else "nll"]
+
+
+def test_it_fits_on_two_screens():
+    assert len(README.splitlines()) <= 130
+
+
+def test_its_sentences_are_short():
+    prose = re.sub(r"```.*?```|^\|.*?$|^#.*?$|!?\[([^]]*)\]\([^)]*\)", r"\1", README, flags=re.DOTALL | re.MULTILINE)
+    sentences = [text.split() for text in re.split(r"[.:;?!·]\s|\n\n", prose) if len(text.split()) > 2]
+    assert median(map(len, sentences)) < 16
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[2].strip())
+def test_a_row_of_the_tables_is_what_was_published(row):
+    place, paper, *cells, verdict = (cell.strip() for cell in row.strip("|").split("|")[1:])
+    dataset = FOLDERS[place.partition(",")[0]]
+    pairs = [re.fullmatch(r"([\d.]+) `(\w+)`", cell) for cell in cells]
+    for pair in filter(None, pairs):
+        assert f"{nll(dataset, pair[2]):.2f}" == pair[1]
+    if pairs[0]:
+        above = round(float(pairs[0][1]) - float(paper), 2)
+        assert verdict == (f"above by {above:.2f}" if above > 0 else "**below**")
+
+
+def test_the_claims_have_the_published_numbers():
+    vlae, vae = (metrics("mnist_static", model)["kl_bits"] for model in ("vlae", "vae"))
+    iaf = nll("mnist_static", "vlae_iaf_posterior") - nll("mnist_static", "vlae")
+    gaussian = nll("mnist_dynamic", "vlae_gaussian_prior_untied") - nll("mnist_dynamic", "vlae_untied")
+    grey, color = (metrics("cifar10", model)["kept_color"] for model in ("narrow_7x4_grayscale", "narrow_7x4"))
+    for told in (f"{vlae:.1f}, {vae:.1f} bits", f"by {iaf:.2f}", f"by {gaussian:.2f}", f"{grey:.2f}, {color:.2f}"):
+        assert f"{told} |" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_are_there(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, place = target.partition("#")
+        if path.startswith("http"):
+            continue
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if place and there.suffix == ".md" and there.parent.name != "reports":
+            titles = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert place in [re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles], target
