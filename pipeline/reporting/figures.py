@@ -129,7 +129,7 @@ def _sheet_alt(one: Training, kind: str) -> str:
 
 def dots(source: paper.Table, records: Sequence[Record], path: Path) -> str:
     """Every row of a table of the paper: the paper's number, ours with its allowance, and another model's."""
-    height = 0.95 + 0.23 * len(records)
+    height = max(2.6, 0.95 + 0.23 * len(records))
     title = f"{source.name}: {TITLES[source.datasets[0]]}"
     with chart(path, title, f"test NLL, {source.unit}", "", (4.6, height)) as axes:
         for y, one in enumerate(records):
