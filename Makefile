@@ -50,7 +50,7 @@ bench: .venv/installed ## measure speed, into reports/benchmark.md
 	$(BIN)/python -m stages.bench
 
 test: .venv/installed-dev ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+# Before numpy and torch are imported: each of the processes that make test starts has a core to itself.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from filelock import FileLock
+
+from stages.cores import jobs
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,6 +24,29 @@ PIXELCNN = {"posterior": "none", "prior": "none", "decoder": "pixelcnn", "masked
 COLOR_VLAE = {"network": "resnet", "posterior": "gaussian", "prior": "af", "decoder": "pixelcnnpp", "latent_maps": 4,
               "channels": 4, "inner_channels": 6, "flow_steps": 2, "flow_maps": [8, 8], "context": "4x2", "blocks": 2,
               "filters": 4, "mixtures": 2}  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: as many processes as `make repro` would run."""
+    return jobs()
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A folder of that name, made by whichever of the processes of this run of pytest asks for it first."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        with FileLock(base / f"{name}.lock"):
+            if not (base / f"{name}.made").exists():
+                (base / name).mkdir()  # fails where making it has failed before
+                make(base / name)
+                (base / f"{name}.made").touch()
+        return base / name
+
+    return folder
 
 
 @pytest.fixture(autouse=True)

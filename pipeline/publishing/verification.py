@@ -18,8 +18,7 @@ from pipeline.units import nats_to_bits
 
 IMAGES = 800
 """Test images that are evaluated again. With K = 64 that takes a VLAE of binary images about 15 seconds on one core,
-and shows an NLL that is wrong by 0.07 nats: on the same images two evaluations differ by 0.4 nats an image (a VAE's by
-1.2)."""
+and shows an NLL that is wrong by 0.07 nats: two evaluations of an image differ by 0.4 nats (a VAE's by 1.2)."""
 SAMPLES = 64
 """K of the fresh evaluation, where the published one is larger."""
 PASSES, FEWEST = 20_480, 25

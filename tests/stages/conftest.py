@@ -24,10 +24,8 @@ def run_git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.fixture(scope="session")
-def _template(tmp_path_factory):
+def make_repository(folder: Path) -> None:
     """Where vlae and pixelcnn are trained by committed code and evaluated on all 40 test images, K = 70."""
-    folder = tmp_path_factory.mktemp("repository")
     write_project(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text()) | {"checkpoint_seconds": 60}
     params["scales"]["smoke"]["binary"] |= {"test_images": None, "importance_samples": 70}
@@ -37,7 +35,7 @@ def _template(tmp_path_factory):
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLAE_CHECKPOINTS", str(folder.parent / "checkpoints"))
+        patch.setenv("VLAE_CHECKPOINTS", str(folder.parent / "checkpoints-of-repository"))
         torch.manual_seed(0)
         run_git("init", "-q")
         run_git("config", "user.name", "test")
@@ -48,13 +46,12 @@ def _template(tmp_path_factory):
             loaded = load_params()
             training.run(loaded, loaded.model(model, "binary"), binary_dataset(), model, 0, None)
             evaluate.evaluate(loaded, binary_dataset(), run_folder("mnist5k", model, 0), 0)
-    return folder
 
 
 @pytest.fixture
-def repository(_template, tmp_path, monkeypatch) -> Path:
+def repository(made_once, tmp_path, monkeypatch) -> Path:
     """A copy of its own for each test, which is the current folder."""
-    folder = shutil.copytree(_template, tmp_path / "repository")
+    folder = shutil.copytree(made_once("repository", make_repository), tmp_path / "repository")
     monkeypatch.chdir(folder)
     return folder
 
