@@ -36,6 +36,9 @@ Digest = Annotated[str, Form(r"\s*(?i:sha256:)?\s*[0-9a-fA-F]{64}\s*", "a SHA-25
 Context = Annotated[
     str, Form(r"stack|full|downsampled|[1-9]\d?x[1-9]\d?", 'stack, full, downsampled or a window "AxB" such as 4x2')
 ]
+Loader = Annotated[
+    str, Form(r"pipeline\.data\.[A-Za-z_]\w*:[A-Za-z_]\w*", "pipeline.data.module:function, which DVC watches")
+]
 KernelSize = Literal[3, 5, 7, 9, 11]
 Window = Literal["3x2", "4x2", "5x3", "6x3", "7x4", "8x4", "9x5"]
 Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
@@ -204,12 +207,12 @@ class DataConfig:
 class OwnDataset:
     """A data set of binary images that is not built in.
 
-    `loader` ("package.module:function") gets the folder of the raw files and returns the splits train, valid, test, as
-    in pipeline/data/own.py; `files` maps the URL of each raw file to the SHA-256 of its content, unpacked. The file is
-    called what its URL ends in, or what follows a # after that.
+    `loader` ("pipeline.data.module:function") gets the folder of the raw files and returns the splits train, valid,
+    test, as in pipeline/data/own.py; `files` maps the URL of each raw file to the SHA-256 of its content, unpacked. The
+    file is called what its URL ends in, or what follows a # after that.
     """
 
-    loader: Annotated[str, Form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "package.module:function")]
+    loader: Loader
     dynamic: bool = False
     files: dict[Url, Digest] = dataclasses.field(default_factory=dict)
 

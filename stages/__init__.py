@@ -11,7 +11,7 @@ from pathlib import Path
 # the first whenever a core is taken away, while a second stage beside it does twice the work (`make repro`).
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
-from pipeline.data import DataError
+from pipeline.errors import DataError
 from pipeline.schema import ParamError
 
 PUBLISHED = Path("published")

@@ -16,7 +16,7 @@ import torch
 
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 from pipeline.evaluation.attempts import Attempts
 from pipeline.evaluation.code import MOST_PROBED, binarized, describe_code, exact_values, probe_code, probe_factors
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize

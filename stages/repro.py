@@ -61,8 +61,10 @@ def _arguments() -> argparse.Namespace:
 def side_by_side(targets: list[str]) -> None:
     """Run what leads to the targets and has changed, JOBS stages at a time; exit naming the first that fails."""
     with Repo(_wait_for_lock=True) as repo:
-        graph = get_active_graph(repo.index.graph)
-        tasks = [_task(stage, graph.successors(stage)) for stage in plan_repro(graph, collect_stages(repo, targets))]
+        with repo.lock:  # others may be writing dvc.lock
+            graph = get_active_graph(repo.index.graph)
+            plan = plan_repro(graph, collect_stages(repo, targets))
+        tasks = [_task(stage, graph.successors(stage)) for stage in plan]
         at_once = jobs()
         if not os.environ.get("VLAE_LAUNCHER"):  # a training in shards is to leave the others their cores
             os.environ.setdefault("VLAE_WORKERS", str(max(1, cores() // at_once)))

@@ -19,7 +19,7 @@ import torch
 
 from pipeline.config import TrainingConfig, load_params
 from pipeline.data.datasets import load_dataset
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 from pipeline.evaluation.likelihood import per_image
 from pipeline.models.runs import load_run
 from pipeline.publishing.verification import (
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _side_by_side(training: TrainingConfig, folders: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     """What `judge` says of each, in their order: JOBS models at once, a process each, or one by one on a GPU."""
-    processes = jobs() if exact_device(training).type == "cpu" else 1
+    processes = min(jobs(), len(folders)) if exact_device(training).type == "cpu" else 1
     if processes == 1:
         yield from map(partial(judge, training), folders)
         return

@@ -30,7 +30,7 @@ NO_NAMES = [
 @pytest.mark.parametrize("key", ["models", "color_models", "own_datasets", "scales"])
 def test_a_name_that_is_a_path_a_shell_word_or_no_word_to_yaml_is_refused(raw, key, name):
     """After reports of experiments whose names were run by the shell, left their folder, or came back as numbers."""
-    raw[key][name] = next(iter(raw[key].values()), {"loader": "a:b"})
+    raw[key][name] = next(iter(raw[key].values()), {"loader": "pipeline.data.a:b"})
     with pytest.raises(ParamError, match=re.escape(f"a name in {key} = {name!r}: must be ")):
         from_mapping(Params, raw)
 

@@ -3,13 +3,21 @@
 sources: addresses and checksums; fetching: how files are brought in; formats: decoders; resizing: MATLAB's
 imresize; textures: images from a known source; preparing: from raw files to splits; datasets: the prepared form;
 own: data sets that a user adds in params.yaml.
+
+The names below are imported on first use: who reads a prepared data set needs no code that prepares it.
 """
 
-from pipeline.data.datasets import Dataset, load_dataset, save
-from pipeline.data.fetching import fetch
-from pipeline.data.formats import DataError
-from pipeline.data.own import register
-from pipeline.data.preparing import prepare
-from pipeline.data.sources import mirror_folder, require
+from __future__ import annotations
 
-__all__ = ["DataError", "Dataset", "fetch", "load_dataset", "mirror_folder", "prepare", "register", "require", "save"]
+import importlib
+from typing import Any
+
+PLACES = {"Dataset": "datasets", "load_dataset": "datasets", "save": "datasets", "fetch": "fetching", "register": "own",
+          "prepare": "preparing", "mirror_folder": "sources", "require": "sources"}  # fmt: skip
+__all__ = ["Dataset", "fetch", "load_dataset", "mirror_folder", "prepare", "register", "require", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in PLACES:
+        return getattr(importlib.import_module(f"pipeline.data.{PLACES[name]}"), name)
+    raise AttributeError(f"module 'pipeline.data' has no attribute {name!r}")

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 
 SPLITS = ("train", "valid", "test")
 

@@ -23,8 +23,8 @@ from typing import IO, cast
 from tqdm import tqdm
 
 from pipeline.config import EMBEDDED_DATASETS
-from pipeline.data.formats import DataError
 from pipeline.data.sources import MIRROR_VARIABLE, Download, downloads, package_file, verify
+from pipeline.errors import DataError
 from pipeline.progress import HIDDEN
 
 CHUNK = 1 << 18

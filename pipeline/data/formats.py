@@ -19,13 +19,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.errors import DataError
+
 CIFAR_RECORD = 1 + 3 * 32 * 32
 DRAWING_SIZE = 105
 DRAWING_NAME = re.compile(r"images_(?:background|evaluation)/[^/]+/character\d+/(\d{4})_(\d{2})\.png")
-
-
-class DataError(Exception):
-    """A data file that is missing, cut, corrupted or out of reach; the message names it and the reason."""
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:

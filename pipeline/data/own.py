@@ -17,9 +17,9 @@ import numpy as np
 
 from pipeline.config import OwnDataset
 from pipeline.data.datasets import SPLITS
-from pipeline.data.formats import DataError
 from pipeline.data.preparing import RECIPES, Split, Splits
 from pipeline.data.sources import SOURCES, Download, RawFile
+from pipeline.errors import DataError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .,()=+@-]*")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.data import color_textures, textures
-from pipeline.data.formats import DataError, drawings_sha256
+from pipeline.data.formats import drawings_sha256
+from pipeline.errors import DataError
 
 Check = Literal["sha256", "drawings", "md5"]
 MIRROR_VARIABLE = "VLAE_DATA_MIRROR"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 
 SIZES = {"train": 40_000, "valid": 2_000, "test": 2_000}
 SEED = 2017

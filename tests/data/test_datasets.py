@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data import DataError, Dataset, load_dataset, save
+from pipeline.data import Dataset, load_dataset, save
+from pipeline.errors import DataError
 
 
 def toy(labels: bool = True) -> Dataset:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import DataError, fetch, fetching, mirror_folder, require, sources
+from pipeline.data import fetch, fetching, mirror_folder, require, sources
 from pipeline.data.sources import Download, RawFile
+from pipeline.errors import DataError
 
 CONTENT = bytes(range(256)) * 40
 

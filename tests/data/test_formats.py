@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from pipeline.data import formats
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 
 
 def idx(array: np.ndarray) -> bytes:

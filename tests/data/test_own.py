@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.config import OwnDataset
-from pipeline.data import DataError, fetch, prepare, register, require
+from pipeline.data import fetch, prepare, register, require
 from pipeline.data.preparing import RECIPES, Split
 from pipeline.data.sources import SOURCES
+from pipeline.errors import DataError
 from pipeline.schema import ParamError, from_mapping
 
 CONTENT = b"anything"
@@ -28,7 +29,7 @@ def _forgotten():
 
 def files(*urls: str, digest: str = DIGEST) -> dict[str, OwnDataset]:
     """A data set with these files and a loader that is none of importance."""
-    block = from_mapping(OwnDataset, {"loader": "math:sqrt", "files": dict.fromkeys(urls, digest)})
+    block = from_mapping(OwnDataset, {"loader": "pipeline.data.own:register", "files": dict.fromkeys(urls, digest)})
     return {"mine": block}
 
 

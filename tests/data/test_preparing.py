@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from pipeline.data import DataError, Dataset, fetch, prepare
+from pipeline.data import Dataset, fetch, prepare
 from pipeline.data.preparing import CROP_COLUMNS, RECIPES, Split, binarize
 from pipeline.data.sources import SOURCES, package_file
+from pipeline.errors import DataError
 
 SEED = 2016
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from conftest import all_binary_images
 
-from pipeline.data import DataError, fetch, prepare, textures
+from pipeline.data import fetch, prepare, textures
 from pipeline.data.textures import TextureSource, grid
+from pipeline.errors import DataError
 from pipeline.models.decoders import PixelCNN
 
 SMALL = TextureSource(size=3, density=0.7, board=1.1, left=0.5, up=-0.9)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from clone import Clone
 from tiny_project import binary_dataset, write_project
 
 from pipeline.config import load_params
@@ -59,3 +60,10 @@ def repository(made_once, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def git():
     return run_git
+
+
+@pytest.fixture
+def clone(made_once, tmp_path):
+    """A clone of its own for each test."""
+    made = made_once("clone", lambda folder: Clone(folder / "project").make())
+    return Clone(shutil.copytree(made, tmp_path / "clone", symlinks=True) / "project")

@@ -20,7 +20,7 @@ from tiny_project import binary_dataset
 from pipeline import load_run
 from pipeline.config import ParamError, load_params
 from pipeline.data.datasets import Dataset
-from pipeline.data.formats import DataError
+from pipeline.errors import DataError
 from pipeline.publishing import weights
 from pipeline.reporting.verdicts import deviations
 from pipeline.results.published import PER_IMAGE, read_published, write_per_image

@@ -1,0 +1,17 @@
+"""Imported by every Python that has this folder in PYTHONPATH: notes what a stage of DVC reads of its project."""
+
+import os
+import sys
+
+if "DVC_STAGE" in os.environ:
+    project = os.environ["DVC_ROOT"] + os.sep
+    notes = open(os.path.join(os.environ["VLAE_TRACED"], os.environ["DVC_STAGE"]), "a", encoding="utf-8")  # noqa: SIM115
+
+    def note(event: str, arguments: tuple) -> None:
+        """Audit hook: files opened for reading, by their path from the project's folder."""
+        if event == "open" and isinstance(arguments[0], str) and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            path = os.path.abspath(arguments[0])
+            if path.startswith(project):
+                notes.write(path.removeprefix(project) + "\n")
+
+    sys.addaudithook(note)
