@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,7 +22,13 @@ class Interval:
 
 def bootstrap(values: np.ndarray, seed: int) -> Interval:
     """Mean of `values` (N,), its standard error, and the 95 % interval of N images drawn with replacement."""
-    generator = np.random.default_rng(seed)
+    low, high = _bounds(values.tobytes(), values.dtype.str, seed)
+    return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), low, high)
+
+
+@lru_cache(maxsize=1000)  # a report needs that of the same difference in several places
+def _bounds(content: bytes, dtype: str, seed: int) -> tuple[float, float]:
+    values, generator = np.frombuffer(content, dtype), np.random.default_rng(seed)
     means = [generator.choice(values, len(values)).mean() for _ in range(BOOTSTRAP_RESAMPLES)]
     low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(low), float(high))
+    return float(low), float(high)
