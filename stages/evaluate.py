@@ -25,7 +25,7 @@ from pipeline.evaluation.structure import kept
 from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
 from pipeline.models.runs import load_run
 from pipeline.seeding import stream
-from pipeline.training.checkpoints import checkpoint_path
+from pipeline.training.checkpoints import checkpoint_folder
 from stages import file_sha256, run_folder, run_parser, run_stage
 from stages.launching import launch
 from stages.machine import exact_device
@@ -39,7 +39,7 @@ def main() -> None:
     seed = params.seed(arguments.seed)
     work = partial(_evaluate, params, arguments.dataset, arguments.model, seed)
     name = f"evaluate-{arguments.dataset}-{arguments.model}-seed{seed}"
-    launch(work, name, checkpoint_path({}).parent / "jobs")
+    launch(work, name, checkpoint_folder() / "jobs")
 
 
 def _evaluate(params: Params, dataset: str, name: str, seed: int) -> None:

@@ -21,7 +21,7 @@ from pipeline.models.latent import Model
 from pipeline.models.runs import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
-from pipeline.training.checkpoints import checkpoint_path, code_sha256, require_writable
+from pipeline.training.checkpoints import checkpoint_folder, checkpoint_path, code_sha256, require_writable
 from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
@@ -45,7 +45,7 @@ def train_stage(stage: Stage | None) -> None:
         raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
     seed = params.seed(arguments.seed)
     work = partial(_run, params, block, arguments.dataset, arguments.model, seed, arguments.minutes)
-    launch(work, f"train-{arguments.dataset}-{arguments.model}-seed{seed}", checkpoint_path({}).parent / "jobs")
+    launch(work, f"train-{arguments.dataset}-{arguments.model}-seed{seed}", checkpoint_folder() / "jobs")
 
 
 def _run(params: Params, block: Block, dataset: str, name: str, seed: int, minutes: float | None) -> None:

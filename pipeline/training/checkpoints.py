@@ -31,15 +31,17 @@ CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
 
 
 def checkpoint_path(identity: dict[str, Any]) -> Path:
-    """Where the training with this `identity` (anything JSON) keeps its checkpoint.
+    """Where the training with this `identity` (anything JSON) keeps its checkpoint; OSError if there is no place."""
+    return checkpoint_folder() / f"{fingerprint(identity)}.pt"
 
-    The folder is $VLAE_CHECKPOINTS, or vlae/checkpoints in the user's cache folder. OSError if there is neither.
-    """
+
+def checkpoint_folder() -> Path:
+    """$VLAE_CHECKPOINTS, or vlae/checkpoints in the user's cache folder; OSError if there is neither."""
     try:
         folder = Path(os.environ.get("VLAE_CHECKPOINTS") or user_cache() / "checkpoints")
     except RuntimeError as error:
         raise OSError(f"no folder for checkpoints is known ({error}); {ELSEWHERE}") from error
-    return folder.absolute() / f"{fingerprint(identity)}.pt"
+    return folder.absolute()
 
 
 def require_writable(path: Path) -> None:
