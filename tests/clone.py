@@ -15,9 +15,7 @@ from dvc.utils.hydra import apply_overrides
 
 CHOICES = {
     "scale": "smoke", "checkpoint_seconds": "0", "vlae_models": "[vlae]", "evaluate_models": "[vae, pixelcnn, vlae]",
-    "color_datasets": "[photos]", "color_vae_models": "[]", "color_pixelcnn_models": "[]",
-    "color_vlae_models": "[narrow_4x2]", "color_evaluate_models": "[narrow_4x2]", "texture_models": "[textures_window]",
-    "color_texture_models": "[color_textures_window]",
+    "texture_models": "[textures_window]", "color_texture_models": "[color_textures_window]",
 }  # fmt: skip
 """A model of each stage; that every other trains and is evaluated is tested on smaller images."""
 
