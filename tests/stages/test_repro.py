@@ -55,6 +55,7 @@ def project(tmp_path):
         (folder / name).mkdir(parents=True)
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "train.py").write_text(TRAIN)
+    (folder / ".gitignore").write_text("/models/\n/metrics/\n")  # else DVC writes one in each, in the order of stages
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=lambda *_: ["tmp", "cache", "config.local"])
     call(folder, "git", "init", "-q")
@@ -86,7 +87,7 @@ def test_it_ends_with_the_lock_the_outs_and_the_report_of_dvc_repro(project):
     assert contents(project) == contents(serial)
     assert len(contents(project)) == 8
     locks = [yaml.safe_load((folder / "dvc.lock").read_text()) for folder in (project, serial)]
-    assert locks[0] == locks[1]
+    assert locks[0]["stages"] == locks[1]["stages"]
     assert (project / "workers").read_text() == str(max(1, cores() // 2))  # no training takes the cores of another
     assert "up to date" in call(project, "dvc", "status")
     assert repro(project) == ""
