@@ -191,11 +191,12 @@ def test_reading_parameters_imports_no_torch(module):
 
 
 def commands() -> list[list[str]]:
-    """The words of every `dvc exp run` and `stages.repro` in the README and the Makefile."""
+    """The words of every `dvc exp run` and `stages.repro` in the README, docs/ and the Makefile."""
     made = subprocess.run(
         ["make", "-n", "paper", "context"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    text = f"{(ROOT / 'README.md').read_text()}\n{made}".replace("\\\n", " ")
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))]
+    text = "\n".join([*pages, made]).replace("\\\n", " ")
     found = re.findall(r"^ *\S*((?:dvc exp run|python -m stages.repro) .*?)(?:&&|$)", text, re.M)
     return [shlex.split(line, comments=True) for line in found]
 

@@ -6,6 +6,17 @@ import shutil
 import pytest
 from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
+
+
+LISTS = [key for key, value in load_yaml(ROOT / "params.yaml").items() if isinstance(value, list)]
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_a_list_that_is_emptied_takes_nothing_with_it(key, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(tmp_path / "params.yaml", [f"{key}=[]"])
+    assert load_yaml(tmp_path / "params.yaml") == load_yaml(ROOT / "params.yaml") | {key: []}
 
 
 @pytest.mark.parametrize(
@@ -17,7 +28,7 @@ from dvc.utils.hydra import apply_overrides
         ("scales.laptop.binary.steps.vlae=5", 1),
         ("color_models.narrow_4x2.mixtures=3", 1),
         ("seeds=[0,1]", 1),
-        ("vlae_models=[vlae]", 1),
+        ("vlae_models=[vlae,vlae_untied]", 1),
     ],
 )
 def test_an_override_changes_one_line(override, lines, tmp_path):

@@ -58,7 +58,7 @@ def test_damaged_raw_file_is_named_then_fetched_again(run, tmp_path):
 
 
 def test_offline_message(run):
-    result = run("download", ("binary_datasets: [mnist5k]", "binary_datasets: [mnist_static]"))
+    result = run("download", ("- mnist5k", "- mnist_static"))
     assert result.returncode == 1
     assert "error: mnist_static: binarized_mnist_train.amat could not be fetched" in result.stderr
     for part in (
@@ -103,7 +103,7 @@ def test_nothing_published_is_said(run):
 
 @pytest.mark.parametrize("stage", ["download", "preprocess"])
 def test_wrong_parameter_is_refused_before_any_work(run, tmp_path, stage):
-    result = run(stage, ("binary_datasets: [mnist5k]", "binary_datasets: [mnist6k]"))
+    result = run(stage, ("- mnist5k", "- mnist6k"))
     assert result.returncode == 1
     assert result.stderr.startswith("error: binary_datasets[0] = 'mnist6k': must be one of mnist5k")
     assert not (tmp_path / "data").exists()
