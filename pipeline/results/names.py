@@ -10,6 +10,7 @@ NAMES = {
     "af_vae_annealed": "AF VAE, annealed",
     "iaf_vae": "IAF VAE",
     "pixelcnn": "Unconditional Decoder",
+    "pixelcnn_first_5x5": "Unconditional Decoder, first mask 5×5",
     "pixelcnn_5x5": "Unconditional Decoder, 5×5 masks",
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",
