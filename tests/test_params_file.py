@@ -8,7 +8,6 @@ from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-
 LISTS = [key for key, value in load_yaml(ROOT / "params.yaml").items() if isinstance(value, list)]
 
 

@@ -38,7 +38,7 @@ def write(folder):
     params = yaml.safe_load((folder / "params.yaml").read_text())
     lists = {key: [] for key in params if key.endswith("_models") and key != "color_models"}
     params |= lists | {
-        "binary_datasets": list(SHAPES), "own_datasets": {name: {"loader": "pipeline.data.mine:load"} for name in SHAPES},
+        "own_datasets": {name: {"loader": "pipeline.data.mine:load"} for name in SHAPES}, "binary_datasets": [*SHAPES],
         "vlae_models": [MODELS[0]], "pixelcnn_models": [MODELS[1]], "evaluate_models": list(MODELS),
         "color_vlae_models": list(COLOR_MODELS), "color_evaluate_models": list(COLOR_MODELS), "checkpoint_seconds": 60,
     }  # fmt: skip
