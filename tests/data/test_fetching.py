@@ -30,7 +30,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, server) -> Download:
 
 @pytest.fixture
 def packed() -> bytes:
-    return gzip.compress(CONTENT)
+    return gzip.compress(CONTENT, mtime=0)
 
 
 def run(tmp_path: Path, mirror: Path | None = None, timeout: float = 5, retries: int = 1) -> bytes:
@@ -58,7 +58,7 @@ def test_mirror_comes_first_however_it_is_packed(tmp_path, toy, server, name):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda p: p[:-9], lambda p: p[:50] + bytes(1) + p[51:], lambda p: gzip.compress(b"else")]
+    "damage", [lambda p: p[:-9], lambda p: p[:50] + bytes(1) + p[51:], lambda p: gzip.compress(b"else", mtime=0)]
 )
 def test_bad_mirror_file_is_named_and_passed_over(tmp_path, toy, server, packed, caplog, damage):
     (tmp_path / "toy.gz").write_bytes(damage(packed))
@@ -69,7 +69,9 @@ def test_bad_mirror_file_is_named_and_passed_over(tmp_path, toy, server, packed,
     assert (tmp_path / "toy.gz").exists()  # a mirror is not ours to clean up
 
 
-@pytest.mark.parametrize("first", ["403", "404", "500", "cut", "hang", b"not the file", gzip.compress(b"else")])
+@pytest.mark.parametrize(
+    "first", ["403", "404", "500", "cut", "hang", b"not the file", gzip.compress(b"else", mtime=0)]
+)
 def test_next_address_is_tried(tmp_path, toy, server, packed, first, caplog):
     server.answers |= {"a/toy.gz": [first], "b/toy.gz": [packed]}
     assert run(tmp_path, timeout=0.3) == CONTENT
