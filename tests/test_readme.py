@@ -57,6 +57,19 @@ def test_the_claims_have_the_published_numbers():
         assert f"{told} |" in README
 
 
+def test_the_tally_of_claims_is_that_of_the_report():
+    report = (ROOT / "reports/report.md").read_text(encoding="utf-8")
+    (tally,) = re.findall(r"\d+ of \d+ judged claims hold, \d+ fail", report)
+    assert tally in README
+
+
+def test_the_known_answer_is_what_the_default_run_reached():
+    every = json.loads((ROOT / "reports/all_metrics.json").read_text(encoding="utf-8"))
+    reached = every["textures"]["textures_full_context"]
+    assert f"KL {reached['kl_nats']:.3f} nats of {reached['exact_information']:.2f} |" in README
+    assert f"{reached['nll'] - reached['exact_nll']:.2f} nats above |" in README
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_are_there(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
