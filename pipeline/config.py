@@ -355,7 +355,7 @@ def _check_models(prefix: str, params: Params, blocks: Mapping[str, Block]) -> N
     for stage in typing.get_args(Stage):
         names = getattr(params, f"{prefix}{stage}_models")
         for name in names:
-            fitting = [fit for fit, block in blocks.items() if block.stage == stage]
+            fitting = [fit for fit, block in blocks.items() if block.stage == stage and block.starts_from is None]
             if name not in fitting:
                 raise ParamError(refusal(f"{prefix}{stage}_models", name, f"one of {', '.join(fitting)}"))
         trained += names

@@ -75,6 +75,7 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
             ["own_datasets.mine.loader", "'a.b'", "pipeline.data.module:function"],
         ),
         ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
+        ({"vlae_models": ["textures_released"]}, ["vlae_models", "'textures_released'"]),  # untracked there
         ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
         ({"texture_models": ["narrow_4x2"]}, ["texture_models", "'narrow_4x2'", "textures_window"]),
         ({"texture_models": ["textures_released"]}, ["texture_models", "'textures_released'", "textures_window"]),
