@@ -29,7 +29,6 @@ from pipeline.models.build import build_model
 from pipeline.models.decoders import PixelCNN
 from pipeline.models.latent import LatentVariableModel, Model
 from pipeline.models.layers import WeightNorm, initialize
-from pipeline.models.sampling import sample_pixelcnn
 from pipeline.training.batches import Batches
 from pipeline.training.gradients import CapturedGradients
 from pipeline.training.loop import Plan, _start, _step, validate
@@ -54,7 +53,7 @@ def sampling(params: Params) -> Iterator[Row]:
         maps = torch.randn(64, network.maps_layer.direction.shape[1], *SHAPE[1:])
         uniforms, x = torch.rand(64, *SHAPE), torch.zeros(64, *SHAPE)
         row, ours = _seconds(
-            partial(_repeat, SHAPE[2], partial(network, x, maps)), partial(sample_pixelcnn, network, maps, uniforms)
+            partial(_repeat, SHAPE[2], partial(network, x, maps)), partial(network.sample, maps, uniforms)
         )
         usual = SHAPE[1] * row
         yield f"64 images of `{name}` (28 of the 784 passes timed)", _s(usual), _s(ours), _x(usual, ours)

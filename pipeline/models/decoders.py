@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from pipeline.models.compiled import Block, CompiledPixelCNN, Layers, compiled_generator, compiled_pixelcnn
 from pipeline.models.latent_parts import pyramid
 from pipeline.models.layers import Conv2d, Linear, ResidualBlock, WeightNorm, residual, residual_up
-from pipeline.models.likelihoods import Bernoulli, LogisticMixture
+from pipeline.models.likelihoods import Bernoulli, Choose, LogisticMixture, drawn_from
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d, Reach, WholeImageConv2d
 from pipeline.models.pixelcnnpp import PixelCNNPP
-from pipeline.models.sampling import sample_pixelcnn
+from pipeline.models.sampling import visit_pixelcnn
 
 DOWNSAMPLING = 4
 """Side of the blocks that the context "downsampled" averages over."""
@@ -138,7 +138,11 @@ class PixelCNN(nn.Module):
 
     def sample(self, maps: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x | maps) from maps (B, M, H, W) and uniforms (B, C, H, W), pixel by pixel."""
-        return sample_pixelcnn(self, maps, uniforms)
+        return self.visit(maps, drawn_from(self.likelihood, uniforms))
+
+    def visit(self, maps: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
+        return visit_pixelcnn(self, maps, choose)
 
     def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
         h = features + self.maps_layer(maps)
@@ -207,7 +211,14 @@ class FactorizedDecoder(nn.Module):
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x|z) from z (B, D) and uniforms (B, `uniforms`, H, W)."""
-        return self.likelihood.sample(self.generator(z), uniforms)
+        return self.visit(z, drawn_from(self.likelihood, uniforms))
+
+    def visit(self, z: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of the parameters of all pixels at once."""
+        parameters = self.generator(z)
+        size = parameters.shape[2:]
+        rows, columns = torch.cartesian_prod(*map(torch.arange, size)).unbind(1)
+        return choose((rows, columns), parameters.flatten(2)[:, :, None]).view(len(z), -1, *size)
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -229,3 +240,7 @@ class AutoregressiveDecoder(nn.Module):
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x|z), pixel by pixel."""
         return self.network.sample(self.generator(z), uniforms)
+
+    def visit(self, z: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
+        return self.network.visit(self.generator(z), choose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -35,5 +36,9 @@ class AutoregressiveFlow(nn.Module):
         """(B, D) ε to (B, D) z = f(ε): the sampling direction, D small steps for each of the flow's."""
         z = noise
         for shift in reversed(self.shifts):
-            z = cast(MADE | ConvMADE, shift).solve(z.flip(-1))
+            z = cast(MADE | ConvMADE, shift).visit(len(z), partial(_moved, z.flip(-1)))
         return z
+
+
+def _moved(base: Tensor, i: int, shift: Tensor) -> Tensor:
+    return base[:, i] + shift

@@ -6,6 +6,7 @@ the dots stand for the same pixels everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,11 @@ START_LOG_SCALE = -2.5
 """What a log scale is where its parameter is 0: about 10 levels. From 0 itself a small learning rate takes long."""
 SMALLEST_LOG_SCALE = -7.0
 """A component this narrow has nearly all its mass in the one or two levels next to its mean."""
+
+Front = tuple[Tensor, Tensor]
+"""Rows and columns of n pixels that do not see each other."""
+Choose = Callable[[Front, Tensor], Tensor]
+"""Gives these pixels their values (B, C, 1, n), told their parameters (B, P, 1, n): drawn, known, or from a file."""
 
 
 def scaled(levels: Tensor) -> Tensor:
@@ -121,6 +127,11 @@ class LogisticMixture:
         """Means (N, K, …) of a channel given the earlier channels of y (N, C, …)."""
         before = coefficients.shape[2]
         return mean + (coefficients * y[:, None, :before]).sum(2)
+
+
+def drawn_from(likelihood: Bernoulli | LogisticMixture, uniforms: Tensor) -> Choose:
+    """Values as `likelihood` draws them from uniform numbers (B, n, H, W)."""
+    return lambda here, parameters: likelihood.sample(parameters, uniforms[:, :, None, here[0], here[1]])
 
 
 def log_mass(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from pipeline.models.layers import Conv2d, Linear
 from pipeline.models.masked import MaskedConv2d, Reach
+
+ChooseNext = Callable[[int, Tensor], Tensor]
+"""Gives variable i its values (B,), told output i (B,), which depends on those before it."""
 
 
 def degrees(count: int, dim: int, lowest: int) -> Tensor:
@@ -59,11 +63,16 @@ class MADE(nn.Module):
         return self.layers[1:](first if self.context is None else first + self.context(context))
 
     @torch.no_grad()
-    def solve(self, base: Tensor) -> Tensor:
-        """z with z_i = base_i + output i of z: (B, D) to (B, D), one variable after the other, without a context."""
-        _refuse_context(self.context)
+    def visit(self, batch: int, choose: ChooseNext, context: Tensor | None = None) -> Tensor:
+        """(`batch`, D) values as they are chosen, one variable after the other.
+
+        ValueError unless there is a context where one is needed.
+        """
         layers = [(layer.weight, layer.bias[:, None]) for layer in self.layers if isinstance(layer, Linear)]
-        return solve(layers, base.t(), 1).t().contiguous()
+        given = _given(self.context, context)
+        if given is not None:
+            layers[0] = layers[0][0], layers[0][1] + given.t()
+        return visit(layers, batch, choose, 1).t().contiguous()
 
 
 class ConvMADE(nn.Module):
@@ -103,13 +112,12 @@ class ConvMADE(nn.Module):
         return h.flatten(1)
 
     @torch.no_grad()
-    def solve(self, base: Tensor) -> Tensor:
-        """z with z = base + the output of z: (B, D) to (B, D), one variable after the other, without a context."""
-        _refuse_context(self.context)
-        base = base.view(-1, *self.shape)
-        batch, _, height, width = base.shape
+    def visit(self, batch: int, choose: ChooseNext, context: Tensor | None = None) -> Tensor:
+        """As of a MADE."""
+        given = _given(self.context, context)
+        _, height, width = self.shape
         kernels = [(layer.weight, layer.bias) for layer in cast(Sequence[MaskedConv2d], self.layers)]
-        known = [F.pad(base.new_zeros(batch, k.shape[1], height, width), (1, 1, 1, 0)) for k, _ in kernels]
+        known = [F.pad(k.new_zeros(batch, k.shape[1], height, width), (1, 1, 1, 0)) for k, _ in kernels]
         for row, column in itertools.product(range(height), range(width)):
             here = (..., row + 1, column + 1)
             layers: list[tuple[Tensor, Tensor]] = []
@@ -117,7 +125,9 @@ class ConvMADE(nn.Module):
                 seen = values[..., row : row + 2, column : column + 3]  # zero at the position itself
                 earlier = kernel.flatten(1) @ seen.flatten(1).t() + bias[:, None]
                 layers.append((kernel[..., 1, 1], earlier))
-            values = solve(layers, base[..., row, column].t(), 0)
+            if given is not None:
+                layers[0] = layers[0][0], layers[0][1] + given[..., row, column].t()
+            values = visit(layers, batch, partial(_choose_channel, choose, row * width + column, height * width), 0)
             known[0][here] = values.t()
             for (centre, earlier), after in zip(layers[:-1], known[1:], strict=True):
                 values = torch.relu(centre @ values + earlier)
@@ -125,25 +135,32 @@ class ConvMADE(nn.Module):
         return known[0][..., 1:, 1:-1].flatten(1)
 
 
-def solve(layers: Sequence[tuple[Tensor, Tensor]], base: Tensor, lowest: int) -> Tensor:
-    """z (D, B) with z = base + the output of masked `layers`, weights (units, inputs), biases (units, 1 or B).
+def visit(layers: Sequence[tuple[Tensor, Tensor]], batch: int, choose: ChooseNext, lowest: int) -> Tensor:
+    """z (D, B) as it is chosen, told the outputs of masked `layers`: weights (units, inputs), biases (units, 1 or B).
 
     Degrees of the hidden units start at `lowest`.
     Hidden units of degree i see z_0 … z_{i−1} and units of lower or the same degree in the layer before, so that
     each is computed once, when its inputs are there; those still to come are zero.
     """
-    *hidden, last = layers
-    z = base + last[1]
-    known = torch.zeros_like(z)
-    values = [known, *(z.new_zeros(len(weight), z.shape[1]) for weight, _ in hidden)]
-    for i in range(len(z)):
-        for (weight, bias), inputs, outputs in zip(hidden, values[:-1], values[1:], strict=True):
-            now = of_degree(i, len(z), lowest)
-            outputs[now] = torch.addmm(bias[now], weight[now], inputs).relu_()
-        known[i : i + 1] = torch.addmm(z[i : i + 1], last[0][i : i + 1], values[-1])
+    *hidden, (weight, bias) = layers
+    known = weight.new_zeros(len(weight), batch)
+    values = [known, *(weight.new_zeros(len(units), batch) for units, _ in hidden)]
+    for i in range(len(known)):
+        for (weights, biases), inputs, outputs in zip(hidden, values[:-1], values[1:], strict=True):
+            now = of_degree(i, len(known), lowest)
+            outputs[now] = torch.addmm(biases[now], weights[now], inputs).relu_()
+        known[i] = choose(i, torch.addmm(bias[i : i + 1], weight[i : i + 1], values[-1])[0])
     return known
 
 
-def _refuse_context(context: nn.Module | None) -> None:
-    if context is not None:
-        raise ValueError("a MADE with a context cannot be solved without it")
+def _choose_channel(choose: ChooseNext, place: int, places: int, channel: int, output: Tensor) -> Tensor:
+    """Of maps whose vector holds channel after channel, the variable of a channel at a place."""
+    return choose(channel * places + place, output)
+
+
+def _given(layer: nn.Module | None, context: Tensor | None) -> Tensor | None:
+    if layer is None:
+        return None
+    if context is None:
+        raise ValueError("a MADE with a context cannot be visited without it")
+    return layer(context)

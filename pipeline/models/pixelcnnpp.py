@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from pipeline.models.layers import Conv2d, WeightNorm, doubled
 from pipeline.models.levels import LUMA
-from pipeline.models.likelihoods import LogisticMixture, scaled
+from pipeline.models.likelihoods import Choose, LogisticMixture, drawn_from, scaled
 from pipeline.models.masked import MaskedConv2d, Reach
-from pipeline.models.pixelcnnpp_sampling import sample_pixelcnnpp
+from pipeline.models.pixelcnnpp_sampling import visit_pixelcnnpp
 
 UPWARD_LEFT = Reach(1, 1, 0)
 """2×2: the pixel, its left neighbour, and the two above them."""
@@ -211,4 +211,8 @@ class PixelCNNPP(nn.Module):
 
     def sample(self, maps: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x | maps), levels (B, C, H, W), from maps (B, M, H, W) and uniforms (B, 1 + C, H, W)."""
-        return sample_pixelcnnpp(self, maps, uniforms)
+        return self.visit(maps, drawn_from(self.likelihood, uniforms))
+
+    def visit(self, maps: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
+        return visit_pixelcnnpp(self, maps, choose)

@@ -1,7 +1,7 @@
-"""Sampling from a PixelCNN++ without repeated work: every feature of a pixel is computed once and kept.
+"""Visiting the pixels of a PixelCNN++ without repeated work: every feature of a pixel is computed once and kept.
 
-Pixels that do not see each other are drawn together. The vertical stack of a block looks to the right in the rows
-above, so that each of its layers runs a column ahead of the layer that needs it. The draws are those of the obvious
+Pixels that do not see each other are visited together. The vertical stack of a block looks to the right in the rows
+above, so that each of its layers runs a column ahead of the layer that needs it. Draws are those of the obvious
 way, a whole pass for every pixel in raster order, up to the rounding of the parameters.
 """
 
@@ -15,20 +15,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.models.layers import doubled, kept_weights
+from pipeline.models.likelihoods import Choose, Front
 
 if TYPE_CHECKING:
     from pipeline.models.pixelcnnpp import Causal, Gate, PixelCNNPP, WindowBlock
 
 
 @torch.no_grad()
-def sample_pixelcnnpp(network: PixelCNNPP, maps: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw levels x (B, C, H, W) from maps (B, M, H, W) and uniforms (B, 1 + C, H, W).
+def visit_pixelcnnpp(network: PixelCNNPP, maps: Tensor, choose: Choose) -> Tensor:
+    """The image whose pixels `choose` gives their values, told the mixtures given the pixels before and the maps.
 
-    The n pixels of a front are passed through the network as an image of 1 × n.
+    maps (B, M, H, W) to levels x (B, C, H, W). The n pixels of a front pass through the network as an image of 1 × n.
     """
-    height, width = uniforms.shape[2:]
+    height, width = maps.shape[2:]
     ahead = network.stacks.vertical
-    x = uniforms.new_zeros(len(uniforms), network.likelihood.channels, height, width)
+    x = maps.new_zeros(len(maps), network.likelihood.channels, height, width)
     with kept_weights(network):
         image = _SoFar(network.window_input(x))
         blocks = [_BlockSoFar(block, image) for block in network.window_blocks()]
@@ -42,14 +43,10 @@ def sample_pixelcnnpp(network: PixelCNNPP, maps: Tensor, uniforms: Tensor) -> Te
             if features:
                 here = image.positions(front, ahead + 1)
                 parameters = network.conditioned(torch.cat(features, 1), _pick(maps, here))
-                drawn = network.likelihood.sample(parameters, _pick(uniforms, here))
-                x[:, :, here[0], here[1]] = drawn[:, :, 0]
-                image.add(here, network.window_input(drawn))
+                chosen = choose(here, parameters)
+                x[:, :, here[0], here[1]] = chosen[:, :, 0]
+                image.add(here, network.window_input(chosen))
     return x
-
-
-Positions = tuple[Tensor, Tensor]
-"""Rows and columns of n pixels."""
 
 
 class _SoFar:
@@ -61,17 +58,17 @@ class _SoFar:
         self.height, self.width = like.shape[2:]
         self.values = F.pad(torch.zeros_like(like), (self.SIDE, self.SIDE, self.UP, 0))
 
-    def positions(self, front: int, slope: int) -> Positions:
+    def positions(self, front: int, slope: int) -> Front:
         """The pixels with column + slope · row = `front`: those to which it has come."""
         low, high = -((self.width - 1 - front) // slope), front // slope
         rows = torch.arange(max(0, low), min(self.height - 1, high) + 1)
         return rows, front - slope * rows
 
-    def add(self, here: Positions, values: Tensor) -> None:
+    def add(self, here: Front, values: Tensor) -> None:
         """Make (B, C, 1, n) known."""
         self.values[:, :, here[0] + self.UP, here[1] + self.SIDE] = values[:, :, 0]
 
-    def seen(self, here: Positions, offsets: Sequence[tuple[int, int]]) -> Tensor:
+    def seen(self, here: Front, offsets: Sequence[tuple[int, int]]) -> Tensor:
         """What lies at these offsets (row, column) from n pixels: (B, C, n, offsets)."""
         down, across = (torch.tensor(part) for part in zip(*offsets, strict=True))
         return self.values[:, :, here[0][:, None] + down + self.UP, here[1][:, None] + across + self.SIDE]
@@ -127,6 +124,6 @@ class _BlockSoFar:
         return self.block.summarize(vertical, horizontal)
 
 
-def _pick(maps: Tensor, here: Positions) -> Tensor:
+def _pick(maps: Tensor, here: Front) -> Tensor:
     """(B, C, H, W) at n pixels, (B, C, 1, n)."""
     return maps[:, :, None, here[0], here[1]]

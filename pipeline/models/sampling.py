@@ -1,6 +1,6 @@
-"""Sampling from a PixelCNN without repeated work: each pixel's features are computed once and kept for later pixels.
+"""Visiting the pixels of a PixelCNN without repeated work: each pixel's features are computed once and kept.
 
-Pixels that do not see each other are drawn together. The draws are those of the obvious way, which passes the whole
+Pixels that do not see each other are visited together. Draws are those of the obvious way, which passes the whole
 image through the network for every pixel in raster order, up to the rounding of the probabilities.
 """
 
@@ -14,26 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import WeightNorm
+from pipeline.models.likelihoods import Choose, Front
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d
 
 if TYPE_CHECKING:
     from pipeline.models.decoders import PixelCNN
 
-Front = tuple[Tensor, Tensor]
-"""Rows and columns of pixels drawn together."""
-
 
 @torch.no_grad()
-def sample_pixelcnn(network: PixelCNN, maps: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw x_i = 1 where uniforms_i < p(x_i = 1 | earlier pixels, maps).
+def visit_pixelcnn(network: PixelCNN, maps: Tensor, choose: Choose) -> Tensor:
+    """The image whose pixels `choose` gives their values, told the logits given the pixels before and the maps.
 
-    maps (B, M, H, W), uniforms (B, C, H, W) to x (B, C, H, W) in {0, 1}. Features of the n pixels of a front are
-    (n, B, channels).
+    maps (B, M, H, W) to x (B, C, H, W) in {0, 1}. Features of the n pixels of a front are (n, B, channels).
     """
-    conditioning, uniforms = (values.permute(2, 3, 0, 1) for values in (network.maps_layer(maps), uniforms))
-    x = torch.zeros_like(uniforms)
-    height, width, batch = uniforms.shape[:3]
-    size, first = (height, width, batch), network.image_layer
+    conditioning = network.maps_layer(maps).permute(2, 3, 0, 1)
+    size, first = conditioning.shape[:3], network.image_layer
+    height, width, _ = size
+    x = conditioning.new_zeros(*size, network.likelihood.channels)
     image = _BlocksSoFar(first, x) if isinstance(first, DownsampledConv2d) else _SoFar(first, *size)
     layers = [_SoFar(network.later_layer(i), *size) for i in range(network.later_layers)]
     for rows, columns in image.fronts(height, width):
@@ -43,8 +40,8 @@ def sample_pixelcnn(network: PixelCNN, maps: Tensor, uniforms: Tensor) -> Tensor
             h = h + layer.output(rows, columns)
             for block in network.blocks_after(i):
                 h = h + _pointwise(block.second, F.elu(_pointwise(block.first, F.elu(h))))
-        probabilities = _pointwise(network.head, F.elu(h)).sigmoid()
-        x[rows, columns] = (uniforms[rows, columns] < probabilities).to(x.dtype)
+        logits = _pointwise(network.head, F.elu(h))
+        x[rows, columns] = choose((rows, columns), logits.permute(1, 2, 0)[:, :, None])[:, :, 0].permute(2, 0, 1)
         image.add(rows, columns, x[rows, columns])
     return x.permute(2, 3, 0, 1).contiguous()
 
