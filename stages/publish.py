@@ -66,11 +66,12 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
 
 
 def write_results(folder: Path, run: Run, config: dict[str, Any]) -> None:
-    """metrics.json with its origin, and per_image.csv.gz: NLL at the published and the verification's K, KL."""
+    """metrics.json with its origin, and per_image.csv.gz: NLL at the published and the verification's K, KL, truths."""
     origin = {key: config[key] for key in ("epochs", "train_minutes", "device", "processor", "commit", "data_sha256")}
     metrics = run.metrics | origin | {"model_sha256": file_sha256(folder / "model.safetensors")}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    columns = list(dict.fromkeys(("nll", column(run.metrics)[0], *(() if run.metrics["exact"] else ("kl",)))))
+    columns = ["nll", column(run.metrics)[0], *(() if run.metrics["exact"] else ("kl",))]
+    columns += [name for name in run.per_image if name.startswith("exact_")]
     write_per_image(folder, {name: run.per_image[name] for name in columns})
 
 

@@ -85,9 +85,6 @@ def draw_all(
     for name, runs in groups.items():
         _draw_common(gallery, name, name, runs, "step")
         _draw_run(gallery, name, runs, baselines.get(name))
-        if any("exact_information" in run.metrics for run in runs):
-            for kind, draw in known_charts.CHARTS.items():
-                gallery.chart(f"{name}-{kind}", [name], partial(draw, runs))
     for dataset in datasets:
         chosen = np.linspace(0, len(dataset.train) - 1, min(64, len(dataset.train))).astype(int)
         alt = f"64 training images of {dataset.name}, in rows of 8"
@@ -102,6 +99,9 @@ def _draw_common(gallery: Gallery, stem: str, dataset: str, trainings: Sequence[
     if not trainings[0].color:
         for kind, draw in code_charts.CONTEXT_CHARTS.items():
             gallery.chart(f"{stem}-context-{kind}", [dataset], partial(draw, trainings))
+    if any("exact_information" in one.metrics for one in trainings):
+        for kind, draw_known in known_charts.CHARTS.items():
+            gallery.chart(f"{stem}-{kind}", [dataset], partial(draw_known, trainings))
 
 
 def _draw_run(gallery: Gallery, name: str, runs: Sequence[Run], codecs: pd.DataFrame | None) -> None:

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 
 from pipeline.evaluation.bootstrap import bootstrap
 from pipeline.reporting.charts import INK, chart, colours, told
-from pipeline.results.runs import Run
+from pipeline.results.runs import Training
 from pipeline.units import nats_to_bits
 
 
-def known_kl(runs: Sequence[Run], path: Path) -> str:
+def known_kl(runs: Sequence[Training], path: Path) -> str:
     """KL in bits, a bar a model, with the lines of I(x; g) and of an empty code."""
     shown = ordered(runs)
     exact = nats_to_bits(shown[0].metrics["exact_information"])
@@ -27,7 +27,7 @@ def known_kl(runs: Sequence[Run], path: Path) -> str:
     return f"KL against what the decoder sees: {bits}; the global information is {exact:.1f} bits"
 
 
-def known_nll(runs: Sequence[Run], path: Path) -> str:
+def known_nll(runs: Sequence[Training], path: Path) -> str:
     """NLL, a point a model, with the line of the source's entropy."""
     shown = ordered(runs, coded=False)
     exact = shown[0].metrics["exact_nll"]
@@ -40,7 +40,7 @@ def known_nll(runs: Sequence[Run], path: Path) -> str:
     return f"NLL against what the decoder sees: {nats}; the entropy of the source is {exact:.2f} nats"
 
 
-def known_plane(runs: Sequence[Run], path: Path) -> str:
+def known_plane(runs: Sequence[Training], path: Path) -> str:
     """Rate and distortion: KL against reconstruction, with the line of all whose −ELBO is H(x) (Alemi et al., 2018)."""
     shown, palette = ordered(runs), colours(runs)
     exact = shown[0].metrics["exact_nll"]
@@ -58,18 +58,18 @@ def known_plane(runs: Sequence[Run], path: Path) -> str:
 CHARTS = {"known-kl": known_kl, "known-nll": known_nll, "known-plane": known_plane}
 
 
-def ordered(runs: Sequence[Run], coded: bool = True) -> list[Run]:
-    """Those with a code, or all, by how much the decoder sees; what has no code comes last."""
+def ordered(runs: Sequence[Training], coded: bool = True) -> list[Training]:
+    """Those with a code, or all, by how much the decoder sees and its filters; what has no code comes last."""
     shown = [run for run in runs if run.coded or not coded]
-    return sorted(shown, key=lambda run: (not run.coded, run.context_pixels or 0))
+    return sorted(shown, key=lambda run: (not run.coded, run.context_pixels or 0, run.block.get("filters", 0)))
 
 
-def short(run: Run) -> str:
+def short(run: Training) -> str:
     """The name without the data set's."""
     return run.name.removeprefix(run.dataset).strip(" ,") or run.name
 
 
-def _bars(axes: Axes, shown: Sequence[Run], values: Sequence[np.ndarray]) -> None:
+def _bars(axes: Axes, shown: Sequence[Training], values: Sequence[np.ndarray]) -> None:
     palette = colours(shown)
     for at, (run, each) in enumerate(zip(shown, values, strict=True)):
         mean = bootstrap(np.asarray(each, float), seed=0)

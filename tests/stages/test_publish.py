@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -72,6 +73,13 @@ def test_every_image_is_there_at_the_published_k_and_at_that_of_the_verification
     for name, values in published.per_image.items():
         assert values == pytest.approx(run.per_image[name], abs=0.0005)
     assert list(read_published(publish_run("pixelcnn")).per_image) == ["nll"]
+
+
+def test_what_is_known_of_each_image_is_published_with_it(repository):
+    table = pd.read_csv(RUN / "per_image.csv").assign(exact_nll=lambda each: each["nll"] - 0.25)
+    table.to_csv(RUN / "per_image.csv", index=False)
+    per_image = read_published(publish_run()).per_image
+    np.testing.assert_allclose(per_image["nll"] - per_image["exact_nll"], 0.25, atol=1e-3)
 
 
 def test_the_pictures_are_those_of_the_run(repository, tmp_path):
