@@ -85,10 +85,9 @@ def likelihood(params: Params) -> Iterator[Row]:
 
 
 def training(params: Params, bfloat16: bool) -> Iterator[Row]:
-    """Whole steps; the obvious way is layer by layer in contiguous float32, with a loop over the parameters."""
+    """Whole steps; the obvious way is layer by layer in contiguous float32, and torch's calls."""
     for model, batch in itertools.product(("vlae", "vae", "pixelcnn"), (LARGE_BATCH, BATCH)):
         ours, plain = (_Training(params, model, half, batch=batch) for half in (bfloat16, False))
-        plain.state.updates.optimizer = torch.optim.Adamax(plain.state.model.parameters(), foreach=False)
         plain.state.updates.compiled = False
         slow, fast = _seconds(_plainly(plain.state.model, plain.step), ours.step, gradients=True)
         name = f"images a second, `{model}`, batches of {batch}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class State:
     """All that changes from step to step; the random numbers do not, being functions of the step."""
 
     model: Model
-    updates: Updates
+    updates: Updates[Model]
     gradients: Shards
     kl_weight: float
     step: int = 0
@@ -100,10 +100,10 @@ class State:
     @property
     def averaged(self) -> Model:
         """The model with the averaged weights."""
-        return cast(Model, self.updates.average.module)
+        return self.updates.average
 
     def _parts(self) -> dict[str, Any]:
-        return {"model": self.model, "average": self.updates.average, "optimizer": self.updates.optimizer}
+        return {"model": self.model, "updates": self.updates}
 
 
 def train(

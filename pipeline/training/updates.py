@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from pipeline.models.native import Compiled, in_parts
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 one_pass = Compiled("adamax.cpp")
+Trained = TypeVar("Trained", bound=nn.Module)
 
 
-class Updates:
+@dataclass
+class Moments:
+    """What Adamax keeps of a parameter, and the average of its values; `steps` is how often it had a gradient."""
+
+    weights: nn.Parameter
+    average: nn.Parameter
+    mean: Tensor
+    maximum: Tensor
+    steps: int = 0
+
+
+class Updates(Generic[Trained]):
     """Of `model` by its gradients, and of `average`, a copy: average ← d·average + (1 − d)·weights.
 
     d = min(`decay`, (1 + t) / (10 + t)) at update t = 1, 2, …, so that a run much shorter than the paper's is not an
@@ -23,51 +38,86 @@ class Updates:
     On a CPU with a C++ compiler all of an update is one pass over memory, unless `compiled` is set to False.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model, self.decay = model, decay
-        self.optimizer = torch.optim.Adamax(model.parameters(), foreach=True)
-        self.average = AveragedModel(model, multi_avg_fn=self._mix)
-        self.average.update_parameters(model)  # the first call copies
+    def __init__(self, model: Trained, decay: float) -> None:
+        self.model, self.decay, self.average = model, decay, copy.deepcopy(model)
+        self.moments = [
+            Moments(weights, average, torch.zeros_like(weights), torch.zeros_like(weights))
+            for weights, average in zip(model.parameters(), self.average.parameters(), strict=True)
+        ]
+        self.count = 0
         self.compiled = True
 
-    def __call__(self, learning_rate: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = learning_rate
-        begun = bool(self.optimizer.state)  # torch makes the moments in its first step
-        if self.compiled and begun and one_pass.takes(self.model):
-            self._in_one_pass()
-        else:
-            self.optimizer.step()
-            self.average.update_parameters(self.model)
-
-    def _share(self, updates: int) -> float:
-        """1 − d."""
-        return 1 - min(self.decay, (1 + updates) / (10 + updates))
-
     @torch.no_grad()
-    def _mix(self, average: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
-        torch._foreach_lerp_(list(average), list(weights), self._share(int(updates)))
+    def __call__(self, learning_rate: float) -> None:
+        self.count += 1
+        share = 1 - min(self.decay, (1 + self.count) / (10 + self.count))
+        moving = [one for one in self.moments if one.weights.grad is not None]
+        for one in moving:
+            one.steps += 1
+        rates = [learning_rate / (1 - BETA1**one.steps) for one in moving]
+        if self.compiled and moving and one_pass.takes(self.model):
+            _in_one_pass(moving, rates, share)
+            _follow([one for one in self.moments if one.weights.grad is None], share)
+        else:
+            _adamax(moving, rates)
+            _follow(self.moments, share)
 
-    def _in_one_pass(self) -> None:
-        group, states = self.optimizer.param_groups[0], self.optimizer.state
-        pairs = zip(self.model.parameters(), self.average.parameters(), strict=True)
-        rows = [
-            (weights, weights.grad.contiguous(), states[weights]["exp_avg"], states[weights]["exp_inf"], average)
-            for weights, average in pairs
-            if weights.grad is not None
-        ]
-        steps = [states[row[0]]["step"] for row in rows]
-        torch._foreach_add_(steps, 1)
-        beta1, beta2 = group["betas"]
-        rate = group["lr"] / (1 - beta1 ** steps[0].item())
-        numbers = (rate, beta1, beta2, group["eps"], self._share(int(self.average.n_averaged)))
-        self.average.n_averaged += 1
-        sizes = [row[0].numel() for row in rows]
-        columns = zip(*rows, strict=True)
-        pointers = [(ctypes.c_void_p * len(rows))(*(part.data_ptr() for part in column)) for column in columns]
-        arguments = (len(rows), (ctypes.c_long * len(rows))(*sizes), *pointers, *map(ctypes.c_float, numbers))
+    def state_dict(self) -> dict[str, Any]:
+        """All of it but the model."""
+        moments = [(one.mean, one.maximum, one.steps) for one in self.moments]
+        return {"average": self.average.state_dict(), "moments": moments, "count": self.count}
 
-        def work(part: slice, number: int) -> None:
-            assert one_pass.library is not None
-            one_pass.library.update(ctypes.c_long(part.start), ctypes.c_long(part.stop), *arguments)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.average.load_state_dict(state["average"])
+        self.count = state["count"]
+        for one, (mean, maximum, steps) in zip(self.moments, state["moments"], strict=True):
+            one.steps = steps
+            one.mean.copy_(mean)
+            one.maximum.copy_(maximum)
 
-        in_parts(sum(sizes), work)
+
+def _adamax(moving: Sequence[Moments], rates: list[float]) -> None:
+    """Kingma and Ba (2015), algorithm 2, to the same bits as torch.optim.Adamax.
+
+    That class imports torch's compiler, which takes longer than importing all the rest of torch.
+    """
+    if not moving:
+        return
+    weights: list[Tensor] = [one.weights for one in moving]
+    gradients = [_gradient(one) for one in moving]
+    means, maxima = [one.mean for one in moving], [one.maximum for one in moving]
+    torch._foreach_lerp_(means, gradients, 1 - BETA1)
+    torch._foreach_mul_(maxima, BETA2)
+    sizes = torch._foreach_abs(gradients)
+    torch._foreach_add_(sizes, EPSILON)
+    torch._foreach_maximum_(maxima, sizes)
+    torch._foreach_addcdiv_(weights, means, maxima, [-rate for rate in rates])
+
+
+def _follow(moments: Sequence[Moments], share: float) -> None:
+    if moments:
+        torch._foreach_lerp_([one.average for one in moments], [one.weights for one in moments], share)
+
+
+def _in_one_pass(moving: Sequence[Moments], rates: list[float], share: float) -> None:
+    sizes = [one.weights.numel() for one in moving]
+    rows = [(one.weights, _gradient(one).contiguous(), one.mean, one.maximum, one.average) for one in moving]
+    pointers = [_array(ctypes.c_void_p, [part.data_ptr() for part in column]) for column in zip(*rows, strict=True)]
+    numbers = [ctypes.c_float(number) for number in (BETA1, BETA2, EPSILON, share)]
+    arguments = (len(rows), _array(ctypes.c_long, sizes), *pointers, _array(ctypes.c_float, rates), *numbers)
+
+    def work(part: slice, number: int) -> None:
+        assert one_pass.library is not None
+        one_pass.library.update(ctypes.c_long(part.start), ctypes.c_long(part.stop), *arguments)
+
+    in_parts(sum(sizes), work)
+
+
+def _gradient(one: Moments) -> Tensor:
+    assert one.weights.grad is not None
+    return one.weights.grad
+
+
+def _array(kind: Any, values: Sequence[Any]) -> Any:
+    return (kind * len(values))(*values)
