@@ -31,9 +31,11 @@ def exact_device(training: TrainingConfig) -> torch.device:
 
 
 def resolve_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; `auto`: on a GPU, or where the processor has instructions for it."""
-    if precision != "auto" or device.type == "cuda":
-        return precision != "float32"
+    """Whether to compute in bfloat16; `auto`: where the GPU or the processor has instructions for it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     tell = getattr(torch.cpu, "get_capabilities", dict)  # torch that cannot tell computes in float32
     capabilities: Mapping[str, Any] = tell()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

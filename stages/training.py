@@ -9,9 +9,8 @@ import math
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import pandas as pd
 import torch
 
 from pipeline.config import Block, Params, Stage, load_params
@@ -22,7 +21,8 @@ from pipeline.models.runs import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_folder, checkpoint_path, code_sha256, require_writable
-from pipeline.training.loop import HISTORY_COLUMNS, Earlier, Plan, State, initialize_from, train
+from pipeline.training.history import read_history, write_history
+from pipeline.training.loop import Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
 from stages import PUBLISHED, file_sha256, run_folder, run_parser
@@ -163,10 +163,10 @@ def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlie
         )
     if differing:
         raise ParamError(f"training.start: {folder} is not a beginning of this training ({'; '.join(differing)})")
-    history = cast(list[dict[str, float]], pd.read_csv(folder / "history.csv").to_dict("records"))
     origin = {key: earlier.config[key] for key in ("steps", "train_minutes", "precision", "commit", "processor")}
     origin["model_sha256"] = file_sha256(folder / "model.safetensors")
     seconds = 60 * earlier.config["train_minutes"]
+    history = read_history(folder / "history.csv")
     return Earlier(earlier.model, steps, history, seconds), [*earlier.config.get("starts", []), origin]
 
 
@@ -201,6 +201,6 @@ def _origin(device: torch.device) -> dict[str, Any]:
 def _write(folder: Path, state: State, config: dict[str, Any], origin: dict[str, Any]) -> None:
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     save_run(folder, state.averaged, config | {"parameters": parameters})
-    pd.DataFrame(state.history, columns=HISTORY_COLUMNS).to_csv(folder / "history.csv", index=False)
+    write_history(folder / "history.csv", state.history)
     provenance = origin | {"train_minutes": round(state.seconds / 60, 2)}
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 Values = Tensor | np.ndarray
 
@@ -97,6 +97,12 @@ def _held_out(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 def _regression(c: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:
     """Standardization and logistic regression, fitted to `features` (N, D) and `labels` (N,)."""
+    # Here, since importing it takes a second, and most evaluations have no labels to probe.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=ITERATIONS))
     with warnings.catch_warnings():
         # Stopping early is one more mild regularization: on MNIST's pixels and on synthetic sets of 10 and 101 classes,

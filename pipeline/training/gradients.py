@@ -44,7 +44,7 @@ class Gradients:
         return torch.stack([parts[name].mean() for name in ("reconstruction", "kl")])
 
     def _gradient(self, means: Tensor, prices: Tensor) -> Tensor:
-        parts = torch.autograd.grad(means, self.parameters, prices, allow_unused=True, materialize_grads=True)
+        parts = torch.autograd.grad(means.dot(prices), self.parameters, allow_unused=True, materialize_grads=True)
         return torch.cat([part.flatten() for part in parts])
 
 

@@ -20,6 +20,7 @@ from pipeline.progress import HIDDEN
 from pipeline.seeding import stream
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
+from pipeline.training.history import COLUMNS
 from pipeline.training.objectives import Objective
 from pipeline.training.shards import Shards, noise_seeds
 from pipeline.training.updates import Updates
@@ -28,9 +29,6 @@ from pipeline.training.workers import Workers
 INITIALIZATION_IMAGES = 512
 VALIDATED_AT_ONCE = 500
 """Both at most; a large model takes as many as it can hold, `rows_at_once`."""
-HISTORY_COLUMNS = (
-    "step", "epoch", "learning_rate", "train_elbo", "train_kl", "valid_elbo", "valid_kl", "kl_weight"
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
         valid_kl,
         state.kl_weight,
     )
-    return dict(zip(HISTORY_COLUMNS, values, strict=True))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 @torch.no_grad()
