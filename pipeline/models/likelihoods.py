@@ -100,6 +100,20 @@ class LogisticMixture:
             total = total + log_mass(x[:, channel, None], mean, log_scales[channel])
         return total.logsumexp(1).flatten(1).sum(1)
 
+    def below(self, parameters: Tensor, x: Tensor, channel: int) -> Callable[[Tensor], Tensor]:
+        """P(x_channel < level | the channels before it in x): of levels 0 … 256 (N, …), in float64."""
+        weights, means, log_scales, coefficients = self._split(parameters.double())
+        shifted = [self._shifted(*both, scaled(x.double())) for both in zip(means, coefficients, strict=True)]
+        masses = [log_mass(x[:, before, None], shifted[before], log_scales[before]) for before in range(channel)]
+        shares = sum(masses, weights).softmax(1)
+
+        def probability(level: Tensor) -> Tensor:
+            edge = scaled(level[:, None].double() - 0.5)
+            smaller = (shares * ((edge - shifted[channel]) * (-log_scales[channel]).exp()).sigmoid()).sum(1)
+            return smaller.masked_fill(level <= 0, 0.0).masked_fill(level >= LEVELS, 1.0)
+
+        return probability
+
     def sample(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
         """Levels (N, C, …), by inverting distribution functions at `uniforms`."""
         weights, means, log_scales, coefficients = self._split(parameters.float())

@@ -1,0 +1,1 @@
+"""Images to bytes and back: without loss at the price −ELBO (bits-back coding), and lossy, as z alone."""

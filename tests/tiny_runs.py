@@ -1,0 +1,41 @@
+"""Tiny models of every kind, as they are loaded, with weights large enough for all parts to matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from conftest import COLOR_VLAE, PIXELCNN, ROOT, VAE, VLAE, binary_images, color_images
+from tiny_project import TINY, TINY_COLOR
+
+from pipeline import build_model
+from pipeline.models.runs import Run
+
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+BLOCKS = {name: block | TINY for name, block in PARAMS["models"].items()}
+BLOCKS |= {name: block | TINY_COLOR for name, block in PARAMS["color_models"].items()}
+KINDS = {
+    "factorized": VAE,
+    "af prior": VLAE,
+    "iaf posterior": VLAE | {"posterior": "iaf", "prior": "gaussian"},
+    "no latent": PIXELCNN,
+    "colour": COLOR_VLAE,
+}
+
+
+def tiny_run(block: dict[str, Any], shape: tuple[int, int, int], seed: int = 0, spread: float = 0.3) -> Run:
+    """A run whose model has weights around those of a fresh one."""
+    torch.manual_seed(seed)
+    model = build_model(block, image_shape=shape)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
+    return Run(model.eval().requires_grad_(False), {"model_config": block, "image_shape": list(shape)})
+
+
+def images_of(block: dict[str, Any], count: int, size: tuple[int, int] | None = None) -> np.ndarray:
+    """(count, C, H, W) uint8 of the block's kind, of 8×8, or of 4×4 colours."""
+    draw, channels, usual = (color_images, 3, (4, 4)) if "network" in block else (binary_images, 1, (8, 8))
+    return draw(count, (channels, *(size or usual))).numpy().astype(np.uint8)
