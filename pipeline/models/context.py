@@ -17,13 +17,14 @@ def context_pixels(block: Mapping[str, Any], image_shape: Sequence[int]) -> int 
     of 3×3 see 69 pixels in 28×28, and 54 in 8×8. None if the decoder sees averages, and no pixels.
     """
     _, height, width = image_shape
-    rows = _rows(block, height, width)
+    rows = seen_rows(block, height, width)
     if rows is None:
         return None
     return max(_inside(rows[:height], column, width) for column in range(width))
 
 
-def _rows(block: Mapping[str, Any], height: int, width: int) -> Rows | None:
+def seen_rows(block: Mapping[str, Any], height: int, width: int) -> Rows | None:
+    """The rows that the decoder of a model `block` sees of images that large; None if it sees averages."""
     if block["decoder"] == "factorized":
         return [(0, 0)]
     if block["context"] == "downsampled":

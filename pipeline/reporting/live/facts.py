@@ -1,0 +1,87 @@
+"""What the page knows beside weights: the models by name, digits to pick, and a map of codes."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.models.context import context_pixels, seen_rows
+from pipeline.models.latent import LatentVariableModel
+from pipeline.models.runs import load_run
+from pipeline.reporting.live.rounding import round_weights
+from pipeline.seeding import stream
+
+MEASURED = 100
+"""Images on which is measured what rounding costs."""
+DRAWS = 2
+
+
+class Shown(NamedTuple):
+    """A model of the page: as it was published, rounded, the steps of that, and what the page says of it."""
+
+    model: LatentVariableModel
+    steps: dict[str, Tensor]
+    facts: dict[str, Any]
+    loss: float
+    """What rounding costs, nats per image."""
+
+
+def shown_model(folder: Path, title: str, images: Tensor) -> Shown:
+    """The model published in `folder`, rounded; `images` (N, 1, H, W) say what that costs and which dimensions count."""
+    run = load_run(folder)
+    model = copy.deepcopy(run.model)
+    assert isinstance(model, LatentVariableModel)
+    steps, block, shape = round_weights(model), run.config["model_config"], run.config["image_shape"]
+    published, rounded = (sum(one.code_lengths(images[:MEASURED], DRAWS, stream(0, "live"))) for one in (run.model, model))
+    assert isinstance(published, Tensor) and isinstance(rounded, Tensor)
+    kl = model.draw(model.encoded(images), stream(0, "live"))[1].mean(0)
+    seen = context_pixels(block, shape)
+    facts = {
+        "title": title,
+        "sees": {0: "no pixels", shape[1] * shape[2] - 1: "every earlier pixel"}.get(seen, f"{seen} earlier pixels"),
+        "rows": seen_rows(block, *shape[1:]),
+        "shape": shape,
+        "config": {key: block[key] for key in ("decoder", "encoder_channels", "latent_dim", "masked_layers")},
+        "order": kl.argsort(descending=True).tolist(),
+    }
+    return Shown(model, steps, facts, (rounded - published).mean().item())
+
+
+def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequence[int]) -> dict[str, Any]:
+    """Posterior means of images (N, 1, H, W) in the plane of their two principal components, from −127 to 127 bytes."""
+    codes = model.encoded(images)[0]
+    mean, deviation = codes.mean(0), codes.std(0)
+    _, _, axes = torch.linalg.svd(codes - mean, full_matrices=False)
+    places = (codes - mean) @ axes[:2].T
+    span = 1.05 * places.abs().amax(0)
+    points = (127 * places / span).round().numpy().astype(np.int8)
+    return {
+        "name": name,
+        "mean": _numbers(mean),
+        "deviation": _numbers(deviation),
+        "components": [_numbers(axis) for axis in axes[:2]],
+        "span": _numbers(span),
+        "points": base64.b64encode(points.tobytes()).decode("ascii"),
+        "labels": "".join(map(str, labels)),
+    }
+
+
+def packed_images(images: np.ndarray) -> str:
+    """Images of 0 and 1, eight pixels a byte, in base64."""
+    return base64.b64encode(np.packbits(images.astype(np.uint8).ravel()).tobytes()).decode("ascii")
+
+
+def some_of_each(labels: np.ndarray, count: int) -> list[int]:
+    """Where the first `count` of each label are, label after label."""
+    return [int(i) for label in np.unique(labels) for i in np.flatnonzero(labels == label)[:count]]
+
+
+def _numbers(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in values.tolist()]

@@ -1,0 +1,65 @@
+// What the page asks for, in small steps: generators that yield a message when there is something to show.
+
+import { normals, uniforms } from "./random.js";
+
+const DRAWS = 8, KL_SEED = 1000, SHOW_EVERY = 10;
+
+// What does not yield a message in between.
+function* drawn(model, maps, seed, facts) {
+  let step = 0;
+  const drawing = model.decompress(maps, uniforms(model.height * model.width, seed));
+  for (let next = drawing.next(); ; next = drawing.next()) {
+    if (next.done) return yield { ...facts, image: next.value, done: true };
+    yield step++ % SHOW_EVERY === SHOW_EVERY - 1 ? { ...facts, image: next.value.slice(), done: false } : null;
+  }
+}
+
+export function makeJobs(models) {
+  return {
+    // Nats of the code by dimension, and of the pixels. The noise is always the same, so that only the image counts.
+    *bits({ names, image }) {
+      for (const name of names) {
+        const model = models[name], posterior = model.encode(image);
+        const noises = Array.from({ length: DRAWS }, (_, i) => normals(model.dimensions, KL_SEED + i));
+        yield null;
+        const kl = model.kl(posterior, noises);
+        yield null;
+        yield { name, kl, pixels: yield* model.reconstruction(image, model.maps(model.draw(posterior, noises[0]))) };
+      }
+    },
+
+    // `count` images by each model from one code.
+    *decompress({ names, image, count, seed }) {
+      const maps = {};
+      for (let index = 0; index < count; index++) {
+        for (const name of names) {
+          const model = models[name];
+          maps[name] ??= model.maps(model.draw(model.encode(image), normals(model.dimensions, seed)));
+          yield* drawn(model, maps[name], seed + index, { name, index });
+        }
+      }
+    },
+
+    // Images on the straight way between two, in the noise that the prior makes z from; the same uniforms for all.
+    *walk({ names, from, to, steps, seed }) {
+      for (const name of names) {
+        const model = models[name], [start, end] = [from, to].map((image) => model.noise(model.encode(image).mean));
+        for (let index = 0; index < steps; index++) {
+          const share = index / (steps - 1), noise = start.map((value, d) => value + share * (end[d] - value));
+          yield* drawn(model, model.maps(model.transform(noise)), seed, { name, index });
+        }
+      }
+    },
+
+    // An image's code with one dimension set to a value.
+    *moved({ name, image, dimension, value, seed }) {
+      const z = models[name].encode(image).mean.slice();
+      z[dimension] = value;
+      yield* drawn(models[name], models[name].maps(z), seed, { name });
+    },
+
+    *point({ name, z, seed }) {
+      yield* drawn(models[name], models[name].maps(z), seed, { name });
+    },
+  };
+}

@@ -1,0 +1,100 @@
+// The page: what is drawn or picked goes to the models, and what they say comes back.
+
+import { Bars, bitsOf, Dimensions, sumOf } from "./bits.js";
+import { CodeMap, Dimension, Walk } from "./codes.js";
+import { ContextSlider } from "./context.js";
+import { Pad } from "./pad.js";
+import { fill, makePicture, paint, unpackImages } from "./pictures.js";
+import { Requests } from "./requests.js";
+
+const find = (id) => document.getElementById(id), textOf = (id) => find(id).textContent;
+const facts = JSON.parse(textOf("facts")), { models, pair, digits, textures } = facts;
+const streams = { bytes: textOf("bytes"), halves: textOf("halves") };
+const requests = new Requests(textOf("worker"), models, streams);
+const COUNT = 3;
+const SENTENCES = [
+  (code, pixels) => `${code} bits say nearly every stroke; ${pixels} bits say where single pixels differ.`,
+  (code, pixels) => `${code} bits say which digit and how; ${pixels} bits say the edges.`,
+];
+const state = { image: null, to: null, seed: 1 };
+
+// Buttons with an image each; `chosen(image)` is called with that of the one pressed.
+function thumbnails(place, images, labels, chosen) {
+  const side = Math.sqrt(images[0].length);
+  const buttons = images.map((image, i) => {
+    const button = document.createElement("button"), picture = makePicture(side, side, labels[i]);
+    Object.assign(button, { type: "button" });
+    button.append(picture);
+    button.addEventListener("click", () => {
+      buttons.forEach((one) => one.setAttribute("aria-pressed", one === button));
+      chosen(image);
+    });
+    return button;
+  });
+  place.replaceChildren(...buttons);
+  images.forEach((image, i) => paint(buttons[i].firstChild, image));
+  return buttons;
+}
+
+// The two models side by side.
+const cards = pair.map((name, i) => {
+  const card = document.querySelector(`[data-card="${name}"]`), part = (which) => card.querySelector(`[data-part="${which}"]`);
+  return {
+    pictures: fill(part("pictures"), COUNT, 28, 28, `${models[name].title}, decompression`),
+    dimensions: new Dimensions(part("dimensions"), models[name].order),
+    bar: part("bar"),
+    say: (code, pixels) => (part("sentence").textContent = SENTENCES[i](Math.round(code), Math.round(pixels))),
+  };
+});
+const bars = new Bars(Object.fromEntries(pair.map((name, i) => [name, cards[i].bar])));
+const askBits = requests.channel("bits", "bits", 0, ({ name, kl, pixels }) => {
+  const card = cards[pair.indexOf(name)], [code, rest] = [bitsOf(sumOf(kl)), bitsOf(pixels)];
+  bars.set(name, code, rest);
+  card.dimensions.set(kl);
+  card.say(code, rest);
+});
+const askPictures = requests.channel("pictures", "decompress", 1, ({ name, index, image, done }) => {
+  const picture = cards[pair.indexOf(name)].pictures[index];
+  picture.setAttribute("aria-busy", !done);
+  paint(picture, image);
+});
+
+const context = new ContextSlider(find("context"), models, facts.contexts, requests);
+const walk = new Walk(find("walk"), pair, requests);
+const dimension = new Dimension(find("dimension"), { ...facts.map, order: models[facts.map.name].order }, requests);
+const map = new CodeMap(find("map"), facts.map, requests);
+
+function show() {
+  const { image, to, seed } = state;
+  askBits({ names: pair, image });
+  askPictures({ names: pair, image, count: COUNT, seed });
+  context.set(image, seed);
+  dimension.set(image);
+  walk.set(image, to);
+}
+
+const pad = new Pad(find("pad"), find("brush"), (image) => {
+  state.image = image;
+  if (state.to) show();
+});
+const images = unpackImages(digits.images, 784), labels = [...digits.labels].map((label, i) => `A handwritten ${label}, number ${i + 1}`);
+thumbnails(find("digits"), images, labels, (image) => pad.set(image));
+const ends = thumbnails(find("ends"), images.filter((_, i) => i % 4 === 1), labels.filter((_, i) => i % 4 === 1), (image) => {
+  state.to = image;
+  show();
+});
+find("clear").addEventListener("click", () => pad.clear());
+find("undo").addEventListener("click", () => pad.undo());
+find("again").addEventListener("click", () => {
+  state.seed += 100;
+  show();
+});
+pad.set(images[facts.first], true);
+ends[3].click();
+
+if (textures) {
+  const other = new ContextSlider(find("textures"), models, textures.names, requests);
+  const shown = unpackImages(textures.images, textures.side ** 2);
+  thumbnails(find("texture-picks"), shown, shown.map((_, i) => `Texture ${i + 1}`), (image) => other.set(image, 1))[0].click();
+}
+requests.ready.then(() => document.documentElement.setAttribute("data-ready", ""));

@@ -1,0 +1,36 @@
+// The page's side of the worker: of each kind of request one is under way, and of those that follow the newest waits.
+
+export class Requests {
+  constructor(source, models, streams) {
+    this.worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    this.channels = new Map();
+    this.ready = new Promise((ready) => {
+      this.worker.onmessage = ({ data }) => (data.ready ? ready() : this.receive(data));
+    });
+    this.worker.postMessage({ models, streams });
+  }
+
+  // A function that asks for jobs of a kind; `show(message)` gets what they yield. The smaller urgency goes first.
+  channel(name, kind, urgency, show) {
+    const channel = { kind, urgency, show, busy: false, next: null };
+    this.channels.set(name, channel);
+    return (job) => {
+      channel.next = { ...job, channel: name, kind, urgency };
+      this.send(channel);
+    };
+  }
+
+  send(channel) {
+    if (channel.busy || !channel.next) return;
+    channel.busy = true;
+    this.worker.postMessage(channel.next);
+    channel.next = null;
+  }
+
+  receive(message) {
+    const channel = this.channels.get(message.channel);
+    if (!message.finished) return channel.show(message);
+    channel.busy = false;
+    this.send(channel);
+  }
+}
