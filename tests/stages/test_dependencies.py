@@ -22,6 +22,7 @@ UNWATCHED = {
     "pipeline/models/__init__.py": "a docstring",
     "pipeline/evaluation/__init__.py": "a docstring",
     "pipeline/training/__init__.py": "a docstring",
+    "pipeline/reporting/__init__.py": "a docstring",
     "pipeline/training/checkpoints.py": "of an evaluation, where its jobs are kept; trainings do watch it",
     "params.yaml": "watched key by key",
 }

@@ -25,12 +25,13 @@ export class Walk {
 
 // One dimension of an image's code, set by a slider in standard deviations from the mean of all digits.
 export class Dimension {
-  constructor(root, { name, order, mean, deviation }, requests) {
-    const find = (part) => root.querySelector(`[data-part="${part}"]`);
-    Object.assign(this, { name, order, mean, deviation, image: null, which: find("which"), value: find("value"), told: find("told") });
-    this.which.max = order.length;
-    [this.picture] = fill(find("picture"), 1, 28, 28, "Your digit with this dimension moved");
-    this.ask = requests.channel("moved", "moved", 4, ({ image }) => paint(this.picture, image));
+  // `orders`: by model, its dimensions from the busiest on; `spread`: by model, mean and deviation of each.
+  constructor(root, orders, spread, requests) {
+    const find = (part) => root.querySelector(`[data-part="${part}"]`), names = Object.keys(orders);
+    Object.assign(this, { orders, spread, image: null, which: find("which"), value: find("value"), told: find("told") });
+    this.which.max = orders[names[0]].length;
+    this.pictures = Object.fromEntries(names.map((name) => [name, fill(find(name), 1, 28, 28, "Your digit with this dimension moved")[0]]));
+    this.ask = requests.channel("moved", "moved", 4, ({ name, image }) => paint(this.pictures[name], image));
     for (const slider of [this.which, this.value]) slider.addEventListener("input", () => this.show());
   }
 
@@ -40,10 +41,13 @@ export class Dimension {
   }
 
   show() {
-    const dimension = this.order[this.which.value - 1], offset = Number(this.value.value);
-    this.told.textContent = `Dimension ${dimension + 1}, set ${Math.abs(offset).toFixed(1)} standard deviations ${offset < 0 ? "below" : "above"} its mean.`;
-    const value = this.mean[dimension] + offset * this.deviation[dimension];
-    this.ask({ name: this.name, image: this.image, dimension, value, seed: SEED });
+    const rank = Number(this.which.value), offset = Number(this.value.value), side = offset < 0 ? "below" : "above";
+    this.told.textContent = `Number ${rank} of the code, ${Math.abs(offset).toFixed(1)} standard deviations ${side} its mean over digits.`;
+    const changes = Object.entries(this.orders).map(([name, order]) => {
+      const dimension = order[rank - 1], { mean, deviation } = this.spread[name];
+      return { name, dimension, value: mean[dimension] + offset * deviation[dimension] };
+    });
+    this.ask({ changes, image: this.image, seed: SEED });
   }
 }
 

@@ -5,7 +5,7 @@ import { fill, makePicture, paint } from "./pictures.js";
 
 const COUNT = 3;
 
-// The pixels that a decoder sees, around the one that it draws.
+// The pixels that a decoder sees, and the one that it draws.
 function drawSight(canvas, rows) {
   const { width, height } = canvas, seen = new Uint8Array(width * height), row = Math.round(height * 0.6), column = width >> 1;
   rows.forEach(([left, right], up) => {
@@ -13,6 +13,7 @@ function drawSight(canvas, rows) {
       if (row >= up && (up || x < column)) seen[(row - up) * width + x] = 1;
     }
   });
+  seen[row * width + column] = 2;
   paint(canvas, seen);
 }
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models.context import context_pixels, seen_rows
-from pipeline.models.latent import LatentVariableModel
+from pipeline.models.latent import LatentVariableModel, Model
 from pipeline.models.runs import load_run
 from pipeline.reporting.live.rounding import round_weights
 from pipeline.seeding import stream
@@ -34,13 +34,11 @@ class Shown(NamedTuple):
 
 
 def shown_model(folder: Path, title: str, images: Tensor) -> Shown:
-    """The model published in `folder`, rounded; `images` (N, 1, H, W) say what that costs and which dimensions count."""
+    """The model published in `folder`, rounded; images (N, 1, H, W) say what that costs and which dimensions count."""
     run = load_run(folder)
     model = copy.deepcopy(run.model)
     assert isinstance(model, LatentVariableModel)
     steps, block, shape = round_weights(model), run.config["model_config"], run.config["image_shape"]
-    published, rounded = (sum(one.code_lengths(images[:MEASURED], DRAWS, stream(0, "live"))) for one in (run.model, model))
-    assert isinstance(published, Tensor) and isinstance(rounded, Tensor)
     kl = model.draw(model.encoded(images), stream(0, "live"))[1].mean(0)
     seen = context_pixels(block, shape)
     facts = {
@@ -51,13 +49,20 @@ def shown_model(folder: Path, title: str, images: Tensor) -> Shown:
         "config": {key: block[key] for key in ("decoder", "encoder_channels", "latent_dim", "masked_layers")},
         "order": kl.argsort(descending=True).tolist(),
     }
-    return Shown(model, steps, facts, (rounded - published).mean().item())
+    loss = _length(model, images[:MEASURED]) - _length(run.model, images[:MEASURED])
+    return Shown(model, steps, facts, loss)
+
+
+def _length(model: Model, images: Tensor) -> float:
+    """−ELBO in nats per image, on the same noise for every model of that many dimensions."""
+    reconstruction, kl = model.code_lengths(images, DRAWS, stream(0, "live"))
+    return (reconstruction + kl).mean().item()
 
 
 def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequence[int]) -> dict[str, Any]:
     """Posterior means of images (N, 1, H, W) in the plane of their two principal components, from −127 to 127 bytes."""
     codes = model.encoded(images)[0]
-    mean, deviation = codes.mean(0), codes.std(0)
+    mean = codes.mean(0)
     _, _, axes = torch.linalg.svd(codes - mean, full_matrices=False)
     places = (codes - mean) @ axes[:2].T
     span = 1.05 * places.abs().amax(0)
@@ -65,12 +70,17 @@ def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequ
     return {
         "name": name,
         "mean": _numbers(mean),
-        "deviation": _numbers(deviation),
         "components": [_numbers(axis) for axis in axes[:2]],
         "span": _numbers(span),
         "points": base64.b64encode(points.tobytes()).decode("ascii"),
         "labels": "".join(map(str, labels)),
     }
+
+
+def spread(model: LatentVariableModel, images: Tensor) -> dict[str, list[float]]:
+    """Mean and standard deviation of each dimension over the posterior means of images (N, 1, H, W)."""
+    codes = model.encoded(images)[0]
+    return {"mean": _numbers(codes.mean(0)), "deviation": _numbers(codes.std(0))}
 
 
 def packed_images(images: np.ndarray) -> str:

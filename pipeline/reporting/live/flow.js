@@ -39,19 +39,24 @@ export class Flow {
     this.steps = steps;
   }
 
-  // ε of z, in the place of the dimension it belongs to.
+  // ε of z; an odd number of steps leaves it in the reverse order.
   noise(z) {
     let h = Float32Array.from(z);
     for (const layers of this.steps) {
       const moved = shift(layers, h);
       h = reversed(h.map((value, i) => value - moved[i]));
     }
-    return this.steps.length % 2 ? reversed(h) : h;
+    return h;
+  }
+
+  // ε with each number in the place of the dimension that it belongs to.
+  inPlace(noise) {
+    return this.steps.length % 2 ? reversed(noise) : noise;
   }
 
   // z of ε.
   transform(noise) {
-    let z = this.steps.length % 2 ? reversed(noise) : noise;
+    let z = noise;
     for (const layers of this.steps.toReversed()) z = solve(layers, reversed(z));
     return z;
   }

@@ -4,7 +4,7 @@ import { normals, uniforms } from "./random.js";
 
 const DRAWS = 8, KL_SEED = 1000, SHOW_EVERY = 10;
 
-// What does not yield a message in between.
+// One image, with messages in which it is not done yet.
 function* drawn(model, maps, seed, facts) {
   let step = 0;
   const drawing = model.decompress(maps, uniforms(model.height * model.width, seed));
@@ -51,13 +51,16 @@ export function makeJobs(models) {
       }
     },
 
-    // An image's code with one dimension set to a value.
-    *moved({ name, image, dimension, value, seed }) {
-      const z = models[name].encode(image).mean.slice();
-      z[dimension] = value;
-      yield* drawn(models[name], models[name].maps(z), seed, { name });
+    // An image's codes with one dimension of each set to a value.
+    *moved({ changes, image, seed }) {
+      for (const { name, dimension, value } of changes) {
+        const z = models[name].encode(image).mean.slice();
+        z[dimension] = value;
+        yield* drawn(models[name], models[name].maps(z), seed, { name });
+      }
     },
 
+    // What a code decodes to.
     *point({ name, z, seed }) {
       yield* drawn(models[name], models[name].maps(z), seed, { name });
     },

@@ -52,7 +52,7 @@ export class Model {
   kl(posterior, noises) {
     const terms = new Float64Array(this.dimensions);
     for (const noise of noises) {
-      const z = this.draw(posterior, noise), source = this.noise(z);
+      const z = this.draw(posterior, noise), source = this.flow ? this.flow.inPlace(this.noise(z)) : z;
       for (let d = 0; d < terms.length; d++) {
         terms[d] += ((source[d] ** 2 - noise[d] ** 2) / 2 - Math.log(posterior.deviation[d])) / noises.length;
       }

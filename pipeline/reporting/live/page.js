@@ -9,8 +9,7 @@ import { Requests } from "./requests.js";
 
 const find = (id) => document.getElementById(id), textOf = (id) => find(id).textContent;
 const facts = JSON.parse(textOf("facts")), { models, pair, digits, textures } = facts;
-const streams = { bytes: textOf("bytes"), halves: textOf("halves") };
-const requests = new Requests(textOf("worker"), models, streams);
+const requests = new Requests();
 const COUNT = 3;
 const SENTENCES = [
   (code, pixels) => `${code} bits say nearly every stroke; ${pixels} bits say where single pixels differ.`,
@@ -61,8 +60,8 @@ const askPictures = requests.channel("pictures", "decompress", 1, ({ name, index
 
 const context = new ContextSlider(find("context"), models, facts.contexts, requests);
 const walk = new Walk(find("walk"), pair, requests);
-const dimension = new Dimension(find("dimension"), { ...facts.map, order: models[facts.map.name].order }, requests);
-const map = new CodeMap(find("map"), facts.map, requests);
+const dimension = new Dimension(find("dimension"), Object.fromEntries(pair.map((name) => [name, models[name].order])), facts.spread, requests);
+new CodeMap(find("map"), facts.map, requests);
 
 function show() {
   const { image, to, seed } = state;
@@ -97,4 +96,8 @@ if (textures) {
   const shown = unpackImages(textures.images, textures.side ** 2);
   thumbnails(find("texture-picks"), shown, shown.map((_, i) => `Texture ${i + 1}`), (image) => other.set(image, 1))[0].click();
 }
-requests.ready.then(() => document.documentElement.setAttribute("data-ready", ""));
+// The weights stand behind this script, so that the page is there before they are.
+document.addEventListener("DOMContentLoaded", async () => {
+  await requests.start(textOf("worker"), models, { bytes: textOf("bytes"), halves: textOf("halves") });
+  document.documentElement.setAttribute("data-ready", "");
+});

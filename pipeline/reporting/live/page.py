@@ -14,12 +14,12 @@ from markupsafe import Markup
 from pipeline.data.datasets import Dataset
 from pipeline.data.textures import TextureSource
 from pipeline.reporting.live.bundle import FOLDER, bundle
-from pipeline.reporting.live.facts import MEASURED, Shown, code_map, packed_images, shown_model, some_of_each
+from pipeline.reporting.live.facts import MEASURED, Shown, code_map, packed_images, shown_model, some_of_each, spread
 from pipeline.reporting.live.weights import Store
 from pipeline.units import nats_to_bits
 
 DIGITS = {"vae": "VAE", "context_4x2": "VLAE, 4×2", "context_stack": "VLAE", "context_full": "VLAE, full"}
-"""Models of static MNIST, from the one whose decoder sees nothing on. A VAE with the VLAEs' prior would cost 0.7 MB more."""
+"""Of static MNIST, from the one whose decoder sees nothing on. A VAE with the VLAEs' prior would be 0.7 MB more."""
 TEXTURES = {"textures_no_pixels": "VAE", "textures_window": "VLAE", "textures_full_context": "VLAE, full"}
 PAIR = ("vae", "context_stack")
 A_CLASS, MAPPED, FIRST = 4, 500, 9
@@ -51,6 +51,7 @@ def _page(published: Path, digits: Dataset) -> str:
         "digits": {"images": packed_images(digits.test[picks]), "labels": _text(digits.test_labels[picks])},
         "first": FIRST,
         "map": code_map(PAIR[1], shown[PAIR[1]].model, images, digits.test_labels[:MAPPED].tolist()),
+        "spread": {name: spread(shown[name].model, images) for name in PAIR},
         "textures": known,
     }
     loss = nats_to_bits(max(one.loss for one in shown.values()))
@@ -65,7 +66,8 @@ def _textures(published: Path) -> tuple[dict[str, Shown], dict[str, Any] | None]
         return {}, None
     metrics = json.loads((next(iter(there.values())) / "metrics.json").read_text(encoding="utf-8"))
     images, _ = TextureSource().draw(MEASURED, np.random.RandomState(0))
-    models = {name: shown_model(folder, TEXTURES[name], torch.from_numpy(images).float()) for name, folder in there.items()}
+    drawn = torch.from_numpy(images).float()
+    models = {name: shown_model(folder, TEXTURES[name], drawn) for name, folder in there.items()}
     information = f"{nats_to_bits(metrics['exact_information']):.1f}"
     known = {"names": list(there), "side": images.shape[-1], "images": packed_images(images[:SOME_TEXTURES])}
     return models, known | {"information": information}

@@ -1,16 +1,16 @@
-// Images of 0 and 1 on small canvases, in the colour of their text, on the page's ground.
+// Images of 0 and 1 on small canvases, in the colour of their text; what is 2 stands out.
 
 const shown = new Map();
 
 // An image, row after row, as wide as the canvas; repainted when the colours change.
 export function paint(canvas, image) {
   shown.set(canvas, image);
-  const pen = canvas.getContext("2d"), pixels = pen.createImageData(canvas.width, canvas.height);
-  const color = getComputedStyle(canvas).color.match(/[\d.]+/g).map(Number);
+  const pen = canvas.getContext("2d"), style = getComputedStyle(canvas), { width, height } = canvas;
+  pen.clearRect(0, 0, width, height);
   image.forEach((ink, i) => {
-    if (ink) pixels.data.set([...color.slice(0, 3), 255], 4 * i);
+    pen.fillStyle = ink === 2 ? style.getPropertyValue("--rest") : style.color;
+    if (ink) pen.fillRect(i % width, Math.floor(i / width), 1, 1);
   });
-  pen.putImageData(pixels, 0, 0);
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown.forEach((image, canvas) => paint(canvas, image)));

@@ -1,13 +1,19 @@
 // The page's side of the worker: of each kind of request one is under way, and of those that follow the newest waits.
 
 export class Requests {
-  constructor(source, models, streams) {
-    this.worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  constructor() {
     this.channels = new Map();
-    this.ready = new Promise((ready) => {
+    this.worker = null;
+  }
+
+  // Starts the worker; until then requests wait.
+  start(source, models, streams) {
+    this.worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    this.worker.postMessage({ models, streams });
+    this.channels.forEach((channel) => this.send(channel));
+    return new Promise((ready) => {
       this.worker.onmessage = ({ data }) => (data.ready ? ready() : this.receive(data));
     });
-    this.worker.postMessage({ models, streams });
   }
 
   // A function that asks for jobs of a kind; `show(message)` gets what they yield. The smaller urgency goes first.
@@ -21,10 +27,16 @@ export class Requests {
   }
 
   send(channel) {
-    if (channel.busy || !channel.next) return;
+    if (!this.worker || channel.busy || !channel.next) return;
     channel.busy = true;
     this.worker.postMessage(channel.next);
     channel.next = null;
+    this.tell();
+  }
+
+  // Says on the page whether anything is under way.
+  tell() {
+    document.body.toggleAttribute("data-busy", [...this.channels.values()].some(({ busy }) => busy));
   }
 
   receive(message) {
@@ -32,5 +44,6 @@ export class Requests {
     if (!message.finished) return channel.show(message);
     channel.busy = false;
     this.send(channel);
+    this.tell();
   }
 }

@@ -1,4 +1,4 @@
-"""Weights rounded until they are small enough for a page: whole multiples of a step, which fit a byte and compress well.
+"""Weights rounded until they fit a page: whole multiples of a step, which take a byte each and compress well.
 
 A step is a share of the standard deviation of an output unit's weights. What is small, and what sees the image, is in
 float16.

@@ -97,7 +97,7 @@ def rows_of(layer: WeightNorm, weight: Tensor, order: Layout | None) -> Rows:
 
 
 def made_orders(model: nn.Module) -> dict[str, Layout]:
-    """By layer of every MADE, the order of its output and input units: hidden ones by degree, which is what they see."""
+    """By layer of every MADE, the order of its output and input units: hidden ones by how many inputs they see."""
     orders = {}
     for name, made in model.named_modules():
         if isinstance(made, MADE):
