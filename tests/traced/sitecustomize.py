@@ -11,7 +11,7 @@ if "DVC_STAGE" in os.environ:
         """Audit hook: files opened for reading, by their path from the project's folder."""
         if event == "open" and isinstance(arguments[0], str) and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
             path = os.path.abspath(arguments[0])
-            if path.startswith(project):
+            if path.startswith(project) and os.path.isfile(path):  # not a folder of another, told by its name there
                 notes.write(path.removeprefix(project) + "\n")
 
     sys.addaudithook(note)
