@@ -1,6 +1,7 @@
 // How many bits an image takes: those of its code and those of its pixels, as a bar, and the code's by dimension.
 
-const LEAST_SCALE = 150, HIGHEST = 4; // bits: a bar's full width, and the height of a dimension's
+const LEAST_SCALE = 150,
+  HIGHEST = 4; // bits: a bar's full width, and the height of a dimension's
 
 export const bitsOf = (nats) => nats / Math.LN2;
 export const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
@@ -18,7 +19,8 @@ export class Bars {
     this.totals = new Map();
     this.bars = new Map();
     for (const [name, place] of Object.entries(places)) {
-      const parts = [element("span", "code"), element("span", "pixels")], bar = element("div", "bar", ...parts);
+      const parts = [element("span", "code"), element("span", "pixels")],
+        bar = element("div", "bar", ...parts);
       bar.setAttribute("role", "img");
       place.replaceChildren(bar);
       this.bars.set(name, { bar, parts });
@@ -32,7 +34,9 @@ export class Bars {
     bar.setAttribute("aria-label", `${Math.round(code)} bits of code and ${Math.round(pixels)} bits of pixels`);
     const scale = Math.max(LEAST_SCALE, ...[...this.totals.values()].map(sumOf));
     for (const [other, values] of this.totals) {
-      this.bars.get(other).parts.forEach((part, i) => (part.style.width = `${(100 * Math.max(values[i], 0)) / scale}%`));
+      this.bars
+        .get(other)
+        .parts.forEach((part, i) => (part.style.width = `${(100 * Math.max(values[i], 0)) / scale}%`));
     }
   }
 }
@@ -51,6 +55,9 @@ export class Dimensions {
     const bits = this.order.map((dimension) => Math.max(0, bitsOf(kl[dimension])));
     bits.forEach((value, i) => (this.bars[i].style.height = `${(100 * Math.min(value, HIGHEST)) / HIGHEST}%`));
     const used = bits.filter((value) => value > 0.1).length;
-    this.place.setAttribute("aria-label", `Bits by dimension of the code: ${used} of ${bits.length} take more than a tenth of a bit`);
+    this.place.setAttribute(
+      "aria-label",
+      `Bits by dimension of the code: ${used} of ${bits.length} take more than a tenth of a bit`,
+    );
   }
 }

@@ -2,16 +2,24 @@
 
 import { fill, makePicture, paint } from "./pictures.js";
 
-const STEPS = 8, SEED = 7;
+const STEPS = 8,
+  SEED = 7;
 
 // A walk from one image to another, by each model.
 export class Walk {
   constructor(root, names, requests) {
     this.names = names;
-    this.rows = Object.fromEntries(names.map((name) => [name, fill(root.querySelector(`[data-model="${name}"]`), STEPS, 28, 28, "Step")]));
+    this.rows = Object.fromEntries(
+      names.map((name) => [name, fill(root.querySelector(`[data-model="${name}"]`), STEPS, 28, 28, "Step")]),
+    );
     this.ask = requests.channel("walk", "walk", 5, ({ name, index, image }) => paint(this.rows[name][index], image));
     this.ends = ["from", "to"].map((end) => {
-      const picture = makePicture(28, 28, end === "from" ? "Where the walk starts: your digit" : "Where it ends", "original");
+      const picture = makePicture(
+        28,
+        28,
+        end === "from" ? "Where the walk starts: your digit" : "Where it ends",
+        "original",
+      );
       root.querySelector(`[data-part="${end}"]`).replaceChildren(picture);
       return picture;
     });
@@ -27,10 +35,20 @@ export class Walk {
 export class Dimension {
   // `orders`: by model, its dimensions from the busiest on; `spread`: by model, mean and deviation of each.
   constructor(root, orders, spread, requests) {
-    const find = (part) => root.querySelector(`[data-part="${part}"]`), names = Object.keys(orders);
-    Object.assign(this, { orders, spread, image: null, which: find("which"), value: find("value"), told: find("told") });
+    const find = (part) => root.querySelector(`[data-part="${part}"]`),
+      names = Object.keys(orders);
+    Object.assign(this, {
+      orders,
+      spread,
+      image: null,
+      which: find("which"),
+      value: find("value"),
+      told: find("told"),
+    });
     this.which.max = orders[names[0]].length;
-    this.pictures = Object.fromEntries(names.map((name) => [name, fill(find(name), 1, 28, 28, "Your digit with this dimension moved")[0]]));
+    this.pictures = Object.fromEntries(
+      names.map((name) => [name, fill(find(name), 1, 28, 28, "Your digit with this dimension moved")[0]]),
+    );
     this.ask = requests.channel("moved", "moved", 4, ({ name, image }) => paint(this.pictures[name], image));
     for (const slider of [this.which, this.value]) slider.addEventListener("input", () => this.show());
   }
@@ -41,10 +59,14 @@ export class Dimension {
   }
 
   show() {
-    const rank = Number(this.which.value), offset = Number(this.value.value), side = offset < 0 ? "below" : "above";
-    this.told.textContent = `Number ${rank} of the code, ${Math.abs(offset).toFixed(1)} standard deviations ${side} its mean over digits.`;
+    const rank = Number(this.which.value),
+      offset = Number(this.value.value),
+      side = offset < 0 ? "below" : "above";
+    const distance = `${Math.abs(offset).toFixed(1)} standard deviations ${side} its mean over digits`;
+    this.told.textContent = `Number ${rank} of the code, ${distance}.`;
     const changes = Object.entries(this.orders).map(([name, order]) => {
-      const dimension = order[rank - 1], { mean, deviation } = this.spread[name];
+      const dimension = order[rank - 1],
+        { mean, deviation } = this.spread[name];
       return { name, dimension, value: mean[dimension] + offset * deviation[dimension] };
     });
     this.ask({ changes, image: this.image, seed: SEED });
@@ -63,7 +85,8 @@ export class CodeMap {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-    for (const query of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"]) matchMedia(query).addEventListener("change", () => this.draw());
+    for (const query of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"])
+      matchMedia(query).addEventListener("change", () => this.draw());
     this.go([0.3, 0.3]);
   }
 
@@ -83,14 +106,24 @@ export class CodeMap {
     this.at = at;
     this.draw();
     const distance = ([x, y]) => (x - at[0]) ** 2 + (y - at[1]) ** 2;
-    const nearest = this.points.reduce((best, point, i) => (distance(point) < distance(this.points[best]) ? i : best), 0);
+    const nearest = this.points.reduce(
+      (best, point, i) => (distance(point) < distance(this.points[best]) ? i : best),
+      0,
+    );
     this.told.textContent = `The nearest code is of a ${this.labels[nearest]}.`;
     const [x, y] = at.map((value, axis) => value * this.span[axis]);
-    this.ask({ name: this.name, z: this.mean.map((value, d) => value + x * this.components[0][d] + y * this.components[1][d]), seed: SEED });
+    this.ask({
+      name: this.name,
+      z: this.mean.map((value, d) => value + x * this.components[0][d] + y * this.components[1][d]),
+      seed: SEED,
+    });
   }
 
   draw() {
-    const { canvas } = this, style = getComputedStyle(canvas), pen = canvas.getContext("2d"), { width, height } = canvas;
+    const { canvas } = this,
+      style = getComputedStyle(canvas),
+      pen = canvas.getContext("2d"),
+      { width, height } = canvas;
     const place = ([x, y]) => [((x + 1) / 2) * width, ((1 - y) / 2) * height];
     pen.clearRect(0, 0, width, height);
     pen.font = `600 ${Math.round(width / 42)}px ${style.fontFamily}`;

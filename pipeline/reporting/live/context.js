@@ -7,7 +7,10 @@ const COUNT = 3;
 
 // The pixels that a decoder sees, and the one that it draws.
 function drawSight(canvas, rows) {
-  const { width, height } = canvas, seen = new Uint8Array(width * height), row = Math.round(height * 0.6), column = width >> 1;
+  const { width, height } = canvas,
+    seen = new Uint8Array(width * height),
+    row = Math.round(height * 0.6),
+    column = width >> 1;
   rows.forEach(([left, right], up) => {
     for (let x = Math.max(0, column - left); x <= Math.min(width - 1, column + right); x++) {
       if (row >= up && (up || x < column)) seen[(row - up) * width + x] = 1;
@@ -20,7 +23,8 @@ function drawSight(canvas, rows) {
 export class ContextSlider {
   // In `root`: an input, and places for a sight, pictures and bars. `names` of `models`, from the blindest on.
   constructor(root, models, names, requests) {
-    const find = (part) => root.querySelector(`[data-part="${part}"]`), [, height, width] = models[names[0]].shape;
+    const find = (part) => root.querySelector(`[data-part="${part}"]`),
+      [, height, width] = models[names[0]].shape;
     Object.assign(this, { models, names, root, image: null, seed: 1, bits: new Map() });
     this.slider = find("slider");
     Object.assign(this.slider, { max: names.length - 1, value: Math.min(2, names.length - 1) });
@@ -33,7 +37,11 @@ export class ContextSlider {
     this.lines = [...find("bars").children];
     const channel = (kind, urgency, show) => requests.channel(`${root.id}-${kind}`, kind, urgency, show);
     this.askBits = channel("bits", 2, (message) => this.showBits(message));
-    this.askPictures = channel("decompress", 3, ({ name, index, image }) => name === this.name && paint(this.pictures[index], image));
+    this.askPictures = channel(
+      "decompress",
+      3,
+      ({ name, index, image }) => name === this.name && paint(this.pictures[index], image),
+    );
     this.slider.addEventListener("input", () => this.choose());
     this.choose();
   }
@@ -43,7 +51,9 @@ export class ContextSlider {
   }
 
   line(list, name, index) {
-    const line = document.createElement("li"), title = document.createElement("button"), place = document.createElement("div");
+    const line = document.createElement("li"),
+      title = document.createElement("button"),
+      place = document.createElement("div");
     title.type = "button";
     title.textContent = this.models[name].sees;
     title.addEventListener("click", () => {
@@ -82,6 +92,7 @@ export class ContextSlider {
     const bits = this.bits.get(this.name);
     if (!bits) return;
     const [code, total] = [bits[0], bits[0] + bits[1]].map((value) => Math.max(0, value));
-    this.sentence.textContent = `The code has ${code.toFixed(1)} of ${total.toFixed(0)} bits, ${((100 * code) / total).toFixed(0)} %.`;
+    const share = ((100 * code) / total).toFixed(0);
+    this.sentence.textContent = `The code has ${code.toFixed(1)} of ${total.toFixed(0)} bits, ${share} %.`;
   }
 }

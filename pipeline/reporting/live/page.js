@@ -7,8 +7,10 @@ import { Pad } from "./pad.js";
 import { fill, makePicture, paint, unpackImages } from "./pictures.js";
 import { Requests } from "./requests.js";
 
-const find = (id) => document.getElementById(id), textOf = (id) => find(id).textContent;
-const facts = JSON.parse(textOf("facts")), { models, pair, digits, textures } = facts;
+const find = (id) => document.getElementById(id),
+  textOf = (id) => find(id).textContent;
+const facts = JSON.parse(textOf("facts")),
+  { models, pair, digits, textures } = facts;
 const requests = new Requests();
 const COUNT = 3;
 const SENTENCES = [
@@ -21,7 +23,8 @@ const state = { image: null, to: null, seed: 1 };
 function thumbnails(place, images, labels, chosen) {
   const side = Math.sqrt(images[0].length);
   const buttons = images.map((image, i) => {
-    const button = document.createElement("button"), picture = makePicture(side, side, labels[i]);
+    const button = document.createElement("button"),
+      picture = makePicture(side, side, labels[i]);
     Object.assign(button, { type: "button" });
     button.append(picture);
     button.addEventListener("click", () => {
@@ -37,7 +40,8 @@ function thumbnails(place, images, labels, chosen) {
 
 // The two models side by side.
 const cards = pair.map((name, i) => {
-  const card = document.querySelector(`[data-card="${name}"]`), part = (which) => card.querySelector(`[data-part="${which}"]`);
+  const card = document.querySelector(`[data-card="${name}"]`),
+    part = (which) => card.querySelector(`[data-part="${which}"]`);
   return {
     pictures: fill(part("pictures"), COUNT, 28, 28, `${models[name].title}, decompression`),
     dimensions: new Dimensions(part("dimensions"), models[name].order),
@@ -47,7 +51,8 @@ const cards = pair.map((name, i) => {
 });
 const bars = new Bars(Object.fromEntries(pair.map((name, i) => [name, cards[i].bar])));
 const askBits = requests.channel("bits", "bits", 0, ({ name, kl, pixels }) => {
-  const card = cards[pair.indexOf(name)], [code, rest] = [bitsOf(sumOf(kl)), bitsOf(pixels)];
+  const card = cards[pair.indexOf(name)],
+    [code, rest] = [bitsOf(sumOf(kl)), bitsOf(pixels)];
   bars.set(name, code, rest);
   card.dimensions.set(kl);
   card.say(code, rest);
@@ -60,7 +65,12 @@ const askPictures = requests.channel("pictures", "decompress", 1, ({ name, index
 
 const context = new ContextSlider(find("context"), models, facts.contexts, requests);
 const walk = new Walk(find("walk"), pair, requests);
-const dimension = new Dimension(find("dimension"), Object.fromEntries(pair.map((name) => [name, models[name].order])), facts.spread, requests);
+const dimension = new Dimension(
+  find("dimension"),
+  Object.fromEntries(pair.map((name) => [name, models[name].order])),
+  facts.spread,
+  requests,
+);
 new CodeMap(find("map"), facts.map, requests);
 
 function show() {
@@ -76,12 +86,18 @@ const pad = new Pad(find("pad"), find("brush"), (image) => {
   state.image = image;
   if (state.to) show();
 });
-const images = unpackImages(digits.images, 784), labels = [...digits.labels].map((label, i) => `A handwritten ${label}, number ${i + 1}`);
+const images = unpackImages(digits.images, 784),
+  labels = [...digits.labels].map((label, i) => `A handwritten ${label}, number ${i + 1}`);
 thumbnails(find("digits"), images, labels, (image) => pad.set(image));
-const ends = thumbnails(find("ends"), images.filter((_, i) => i % 4 === 1), labels.filter((_, i) => i % 4 === 1), (image) => {
-  state.to = image;
-  show();
-});
+const ends = thumbnails(
+  find("ends"),
+  images.filter((_, i) => i % 4 === 1),
+  labels.filter((_, i) => i % 4 === 1),
+  (image) => {
+    state.to = image;
+    show();
+  },
+);
 find("clear").addEventListener("click", () => pad.clear());
 find("undo").addEventListener("click", () => pad.undo());
 find("again").addEventListener("click", () => {
@@ -94,7 +110,12 @@ ends[3].click();
 if (textures) {
   const other = new ContextSlider(find("textures"), models, textures.names, requests);
   const shown = unpackImages(textures.images, textures.side ** 2);
-  thumbnails(find("texture-picks"), shown, shown.map((_, i) => `Texture ${i + 1}`), (image) => other.set(image, 1))[0].click();
+  thumbnails(
+    find("texture-picks"),
+    shown,
+    shown.map((_, i) => `Texture ${i + 1}`),
+    (image) => other.set(image, 1),
+  )[0].click();
 }
 // The weights stand behind this script, so that the page is there before they are.
 document.addEventListener("DOMContentLoaded", async () => {

@@ -5,7 +5,9 @@ const shown = new Map();
 // An image, row after row, as wide as the canvas; repainted when the colours change.
 export function paint(canvas, image) {
   shown.set(canvas, image);
-  const pen = canvas.getContext("2d"), style = getComputedStyle(canvas), { width, height } = canvas;
+  const pen = canvas.getContext("2d"),
+    style = getComputedStyle(canvas),
+    { width, height } = canvas;
   pen.clearRect(0, 0, width, height);
   image.forEach((ink, i) => {
     pen.fillStyle = ink === 2 ? style.getPropertyValue("--rest") : style.color;
@@ -13,7 +15,9 @@ export function paint(canvas, image) {
   });
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown.forEach((image, canvas) => paint(canvas, image)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  shown.forEach((image, canvas) => paint(canvas, image)),
+);
 
 // A canvas for an image of this size; `name` says what it is.
 export function makePicture(width, height, name, kind = "") {

@@ -14,5 +14,8 @@ export function uniforms(count, seed) {
 // Standard normal numbers (Box and Muller).
 export function normals(count, seed) {
   const u = uniforms(2 * count, seed);
-  return Float32Array.from({ length: count }, (_, i) => Math.sqrt(-2 * Math.log(1 - u[2 * i])) * Math.cos(2 * Math.PI * u[2 * i + 1]));
+  return Float32Array.from(
+    { length: count },
+    (_, i) => Math.sqrt(-2 * Math.log(1 - u[2 * i])) * Math.cos(2 * Math.PI * u[2 * i + 1]),
+  );
 }

@@ -36,7 +36,10 @@ export class Requests {
 
   // Says on the page whether anything is under way.
   tell() {
-    document.body.toggleAttribute("data-busy", [...this.channels.values()].some(({ busy }) => busy));
+    document.body.toggleAttribute(
+      "data-busy",
+      [...this.channels.values()].some(({ busy }) => busy),
+    );
   }
 
   receive(message) {

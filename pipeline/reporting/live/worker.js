@@ -5,8 +5,10 @@ import { Model } from "./model.js";
 import { unpack } from "./weights.js";
 
 const SLICE = 8; // milliseconds between two looks at what else was asked for
-const running = new Map(), turn = new MessageChannel();
-let jobs = null, waiting = false;
+const running = new Map(),
+  turn = new MessageChannel();
+let jobs = null,
+  waiting = false;
 
 function schedule() {
   if (waiting || !jobs || !running.size) return;
@@ -17,7 +19,7 @@ function schedule() {
 turn.port1.onmessage = () => {
   waiting = false;
   const [channel, job] = [...running].reduce((first, other) => (other[1].urgency < first[1].urgency ? other : first));
-  for (const end = performance.now() + SLICE; performance.now() < end; ) {
+  for (const end = performance.now() + SLICE; performance.now() < end;) {
     job.going ??= jobs[job.kind](job);
     const { value, done } = job.going.next();
     if (value) postMessage({ channel, ...value });
@@ -32,7 +34,8 @@ turn.port1.onmessage = () => {
 
 onmessage = async ({ data }) => {
   if (data.models) {
-    const layers = await unpack(data.models, data.streams), names = Object.keys(data.models);
+    const layers = await unpack(data.models, data.streams),
+      names = Object.keys(data.models);
     jobs = makeJobs(Object.fromEntries(names.map((name) => [name, new Model(data.models[name], layers[name])])));
     postMessage({ ready: true });
   } else running.set(data.channel, data);
