@@ -31,15 +31,12 @@ paper: .venv/installed ## the models of the paper's tables on its data: work for
 	$(BIN)/python -m stages.repro -n paper -S scale=paper -S training.images=train+valid \
 	  -S 'binary_datasets=[mnist_static,mnist_dynamic,$(OMNIGLOT),caltech101]' \
 	  -S 'color_datasets=[cifar10]' -S 'vae_models=[$(VAES)]' -S 'vlae_models=[$(ROWS)]' \
-	  -S 'evaluate_models=[$(VAES),pixelcnn,$(ROWS)]' \
 	  -S 'color_vae_models=[resnet_af_vae,resnet_iaf_vae]' -S 'color_pixelcnn_models=[pixelcnnpp]' \
-	  -S 'color_vlae_models=[$(COLOR_ROWS)]' \
-	  -S 'color_evaluate_models=[resnet_af_vae,resnet_iaf_vae,pixelcnnpp,$(COLOR_ROWS)]'
+	  -S 'color_vlae_models=[$(COLOR_ROWS)]'
 
 context: .venv/installed ## what the decoder sees, from nothing to every earlier pixel
 	$(BIN)/python -m stages.repro -n context -S 'vae_models=[vae,context_0]' \
-	  -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]' \
-	  -S 'evaluate_models=[vae,context_0,pixelcnn,vlae,vlae_downsampled,$(CONTEXTS)]'
+	  -S 'vlae_models=[vlae,vlae_downsampled,$(CONTEXTS)]'
 
 verify: .venv/installed ## evaluate the published models again and compare
 	$(BIN)/python -m stages.download --published

@@ -100,7 +100,7 @@ def overhead(params: Params, bfloat16: bool) -> Iterator[tuple[str, str]]:
     step, validation = _seconds(trained.step, lambda: validate(trained.state.model, _images(1000), 0), gradients=True)
     with tempfile.TemporaryDirectory() as folder:
         (saving,) = _seconds(lambda: trained.state.save(Path(folder) / "c.pt"))
-    yield "validation, 10,000 images", f"{10 * validation / (budget.validate_every * step):.2%}"
+    yield "validation, 10,000 images", f"{10 * validation / (budget.training.validate_every * step):.2%}"
     yield f"a checkpoint every {params.checkpoint_seconds:.0f} s", f"{saving / params.checkpoint_seconds:.2%}"
     reading, writing = _seconds(lambda: trained.batches.batch(5), lambda: trained.plan.rate(5))
     yield "batch and learning rate", f"{(reading + writing) / step:.2%}"

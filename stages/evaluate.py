@@ -54,7 +54,7 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     if run.config["data_sha256"] != dataset.sha256():
         raise DataError(f"{folder} was trained on other data than are prepared now; train it again")
     model = run.model.to(device)
-    budget = params.budget(dataset.name, dataset.kind)
+    budget = params.budget(dataset.name, dataset.kind).evaluation
     test = torch.from_numpy(dataset.test[: budget.test_images]).float().to(device)
     needed = None if budget.train_images is None else max(budget.train_images, MOST_PROBED)
     train = binarized(dataset.train[:needed], dataset.dynamic, stream(seed, "evaluated training images")).to(device)

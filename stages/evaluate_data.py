@@ -30,7 +30,7 @@ def main() -> None:
     BASELINES.mkdir(parents=True)
     for name in params.datasets:
         dataset = load_dataset(Path(f"data/processed/{name}.npz"))
-        images = params.budget(name, params.kind(name)).test_images
+        images = params.budget(name, params.kind(name)).evaluation.test_images
         attempts = Attempts()
         measure = partial(measured, dataset, images, params.seeds[0])
         table = attempts.take(f"baselines of {name}", measure, pd.DataFrame())

@@ -1,32 +1,28 @@
-"""What train_vae, train_pixelcnn and train_vlae share: from params.yaml and a data set to a folder in runs/."""
+"""From params.yaml and a data set to a trained model in runs/."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
-import math
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.config import Block, Params, Stage, load_params
-from pipeline.data.datasets import Dataset, load_dataset
+from pipeline.config import Block, Params
+from pipeline.data.datasets import Dataset
 from pipeline.models.build import build_model
 from pipeline.models.latent import Model
 from pipeline.models.runs import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
-from pipeline.training.checkpoints import checkpoint_folder, checkpoint_path, code_sha256, require_writable
+from pipeline.training.checkpoints import checkpoint_path, code_sha256, require_writable
 from pipeline.training.history import read_history, write_history
 from pipeline.training.loop import Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
 from pipeline.training.updates import one_pass
-from stages import PUBLISHED, file_sha256, run_folder, run_parser
-from stages.launching import launch
+from stages import PUBLISHED, file_sha256, run_folder
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
 from stages.workers import resolve_workers
@@ -35,30 +31,13 @@ NETWORK = "decoder.network."
 """Begins the names of the weights of an autoregressive decoder, but for the generator of its maps."""
 
 
-def train_stage(stage: Stage | None) -> None:
-    """The command line of a training stage, which takes the models that belong to it, or if it is None all models."""
-    arguments = _arguments(stage)
-    params = load_params()
-    kind = params.kind(arguments.dataset)
-    block = params.model(arguments.model, kind)
-    if stage is not None and block.stage != stage:
-        raise ParamError(f"--model = {arguments.model!r}: is trained by `python -m stages.train_{block.stage}`")
-    seed = params.seed(arguments.seed)
-    work = partial(_run, params, block, arguments.dataset, arguments.model, seed, arguments.minutes)
-    launch(work, f"train-{arguments.dataset}-{arguments.model}-seed{seed}", checkpoint_folder() / "jobs")
-
-
-def _run(params: Params, block: Block, dataset: str, name: str, seed: int, minutes: float | None) -> None:
-    run(params, block, load_dataset(Path(f"data/processed/{dataset}.npz")), name, seed, minutes)
-
-
 def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:
     """Train or go on training one model, and write weights, configuration and history so far to runs/."""
     training, budget = params.training, params.budget(dataset.name, dataset.kind)
     torch.set_num_threads(1)
     device, workers = resolve_workers(resolve_device(training.device), training.shards)
     images = torch.from_numpy(dataset.training_images(training.images)).to(device)
-    batches = Batches(images, dataset.dynamic, budget.batch_size, seed)
+    batches = Batches(images, dataset.dynamic, budget.training.batch_size, seed)
     if batches.batch_size % training.shards:
         raise ParamError(refusal("training.shards", training.shards, f"a divisor of the batch of {batches.batch_size}"))
     steps = budget.planned_steps(block.stage, dataset.name, batches.per_epoch)
@@ -71,20 +50,20 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
             block.objective, block.free_bits * dataset.train[0].size, max(1, round(block.annealing_fraction * steps))
         ),
         bfloat16=resolve_bfloat16(training.precision, device),
-        validate_every=budget.validate_every,
+        validate_every=budget.training.validate_every,
         seed=seed,
         shards=training.shards,
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )
-    validation = torch.from_numpy(dataset.valid[: budget.validate_images]).float().to(device)
+    validation = torch.from_numpy(dataset.valid[: budget.training.validate_images]).float().to(device)
     model = build_model(block, dataset.image_shape).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
     earlier = None
     if training.start == "published":
         earlier, config["starts"] = _earlier(PUBLISHED / dataset.name / name, config, block)
-    elif block.starts_from:
-        folder = run_folder(dataset.name, block.starts_from, seed)
+    elif name in params.released_texture_models:
+        folder = run_folder(dataset.name, params.released_from, seed)
         initialize_from(batches, model, seed)
         earlier, config["begins_with"] = _with_the_code_of(folder, model)
     origin = _origin(device)
@@ -106,20 +85,6 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         sys.exit(128 + stop.number)  # DVC must not take the files for results
 
 
-def _arguments(stage: Stage | None) -> argparse.Namespace:
-    parser = run_parser(f"train_{stage or 'textures'}", f"Train a {stage or 'texture'} model.")
-    parser.add_argument("--minutes", type=minutes, help="stop after so long; the same command goes on where it stopped")
-    return parser.parse_args()
-
-
-def minutes(text: str) -> float:
-    """The time limit of the command line; ValueError if it is not finite or negative."""
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise ValueError(text)
-    return value
-
-
 def _config(params: Params, block: Block, dataset: Dataset, name: str, device: str, plan: Plan) -> dict[str, Any]:
     """What the run was trained with, resolved: its config.json."""
     budget = params.budget(dataset.name, dataset.kind)
@@ -131,9 +96,9 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
         "data_sha256": dataset.sha256(),
         "scale": params.scale,
         "seed": plan.seed,
-        "batch_size": budget.batch_size,
+        "batch_size": budget.training.batch_size,
         "validate_every": plan.validate_every,
-        "validate_images": budget.validate_images,
+        "validate_images": budget.training.validate_images,
         "training": dataclasses.asdict(params.training),
         "precision": "bfloat16" if plan.bfloat16 else "float32",
         "device": device,
@@ -179,7 +144,7 @@ def _with_the_code_of(folder: Path, model: Model) -> tuple[Earlier, dict[str, st
     given = {name: values for name, values in weights.items() if not name.startswith(NETWORK)}
     own = {name: values.shape for name, values in model.state_dict().items() if not name.startswith(NETWORK)}
     if {name: values.shape for name, values in given.items()} != own:
-        raise ParamError(f"starts_from: encoder, prior and generator of {folder} are others than this model's")
+        raise ParamError(f"released_from: encoder, prior and generator of {folder} are others than this model's")
     model.load_state_dict(given, strict=False)
     return Earlier(model, 0, [], 0.0), {"model": str(folder), "model_sha256": file_sha256(folder / "model.safetensors")}
 

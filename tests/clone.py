@@ -14,8 +14,8 @@ from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
 
 CHOICES = {
-    "scale": "smoke", "checkpoint_seconds": "0", "vlae_models": "[vlae]", "evaluate_models": "[vae, pixelcnn, vlae]",
-    "texture_models": "[textures_window]", "color_texture_models": "[color_textures_window]",
+    "scale": "smoke", "checkpoint_seconds": "0", "vlae_models": "[vlae]", "texture_models": "[textures_window]",
+    "color_texture_models": "[color_textures_window]",
 }  # fmt: skip
 """A model of each stage; that every other trains and is evaluated is tested on smaller images."""
 

@@ -66,7 +66,6 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"color_models.narrow_vae.context": "4x4"}, ["color_models.narrow_vae.context", "'4x4'", "7x4"]),
         ({"color_models.vlae": {}}, ["color_models.vlae.network", "missing"]),
         ({"color_vlae_models": ["narrow_vae"]}, ["color_vlae_models", "'narrow_vae'", "densenet_vlae"]),
-        ({"color_evaluate_models": []}, ["color_evaluate_models", "exactly", "narrow_vae"]),
         ({"training.images": "test"}, ["training.images", "'test'", "train, train+valid"]),
         ({"seeds": []}, ["seeds", "not empty"]),
         ({"own_datasets": {"cifar10": {"loader": "pipeline.data.a:b"}}}, ["own_datasets.cifar10", "built-in"]),
@@ -75,11 +74,21 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
             ["own_datasets.mine.loader", "'a.b'", "pipeline.data.module:function"],
         ),
         ({"vlae_models": ["vae"]}, ["vlae_models", "'vae'"]),
-        ({"vlae_models": ["textures_released"]}, ["vlae_models", "'textures_released'"]),  # untracked there
-        ({"evaluate_models": ["vae"]}, ["evaluate_models", "exactly ['vae', 'pixelcnn', 'vlae'"]),
         ({"texture_models": ["narrow_4x2"]}, ["texture_models", "'narrow_4x2'", "textures_window"]),
-        ({"texture_models": ["textures_released"]}, ["texture_models", "'textures_released'", "textures_window"]),
-        ({"released_texture_models": ["vlae"]}, ["released_texture_models", "'vlae'", "one of textures_released"]),
+        (
+            {"texture_models": ["vlae"], "released_texture_models": ["vlae"], "released_from": "vlae"},
+            ["the models of textures", "['vlae', 'vlae']", "without duplicates"],
+        ),
+        ({"released_texture_models": ["vae"]}, ["released_texture_models", "'vae'", "textures_released"]),
+        (
+            {"released_texture_models": ["textures_released"], "released_from": "vlae"},
+            ["released_from", "'vlae'", "textures_window"],
+        ),
+        ({"models.context_4x2.base": "vlea"}, ["models.context_4x2.base", "'vlea'", "vlae"]),
+        ({"models.context_4x2.base": "context_1x1"}, ["models.context_4x2.base", "'context_1x1'", "context_stack"]),
+        ({"models.context_4x2.base": ["vlae"]}, ["models.context_4x2.base", "['vlae']", "context_stack"]),
+        ({"models.context_4x2.filters": 0}, ["models.context_4x2.filters", "0", "from 1 to 4096"]),
+        ({"color_models.narrow_4x2.base": "vlae"}, ["color_models.narrow_4x2.base", "'vlae'", "narrow_7x4"]),
         ({"color_texture_models": ["vlae"]}, ["color_texture_models", "'vlae'", "narrow_4x2"]),
         ({"own_datasets": {"textures": {"loader": "pipeline.data.a:b"}}}, ["own_datasets.textures", "built-in"]),
         ({"scale": "huge"}, ["scale", "'huge'", "smoke, laptop, hours, paper"]),
@@ -87,9 +96,15 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"scales.laptop.binary.steps.vlae": 0}, ["scales.laptop.binary.steps.vlae", "0", "at least 1"]),
         ({"seeds": [None]}, ["seeds[0]", "None", "an integer"]),
         ({"models": []}, ["models", "a mapping"]),
-        ({"scales.laptop.binary.max_epochs": 64}, ["scales.laptop.binary.max_epochs", "64", "a mapping"]),
-        ({"scales.laptop.binary.max_epochs": {"mnist": 64}}, ["scales.laptop.binary.max_epochs", "'mnist'", "mnist5k"]),
-        ({"scales.hours.color.max_epochs": {"mnist5k": 64}}, ["scales.hours.color.max_epochs", "'mnist5k'", "cifar10"]),
+        ({"scales.laptop.binary.training.max_epochs": 64}, ["binary.training.max_epochs", "64", "a mapping"]),
+        (
+            {"scales.laptop.binary.training.max_epochs": {"mnist": 64}},
+            ["laptop.binary.training.max_epochs", "'mnist'", "mnist5k"],
+        ),
+        (
+            {"scales.hours.color.training.max_epochs": {"mnist5k": 64}},
+            ["hours.color.training.max_epochs", "'mnist5k'", "cifar10"],
+        ),
         ({"surprise": 1}, ["surprise", "unknown key"]),
     ],
 )
@@ -173,7 +188,7 @@ def test_a_training_ends_early_on_the_data_sets_named_alone():
 
 
 def test_null_means_all_images():
-    assert load_params(ROOT / "params.yaml").scales["paper"].binary.test_images is None
+    assert load_params(ROOT / "params.yaml").scales["paper"].binary.evaluation.test_images is None
 
 
 def test_a_model_is_found_by_name_or_refused():
@@ -227,7 +242,7 @@ def test_textures_have_models_and_budgets_of_their_own_and_are_prepared_if_they_
     assert params.datasets == (*params.binary_datasets, *params.color_datasets, "textures")
     assert params.kind("textures") == "binary"
     assert params.evaluated("textures") == ("vae",)
-    assert params.evaluated(params.binary_datasets[0]) == params.evaluate_models
+    assert params.evaluated(params.binary_datasets[0]) == ("vae", "pixelcnn", "vlae")
     assert params.budget("textures", "binary") is params.scales[params.scale].textures
     assert params.budget(params.binary_datasets[0], "binary") is params.scales[params.scale].binary
     with pytest.raises(ParamError, match="color_textures"):

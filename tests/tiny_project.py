@@ -44,7 +44,8 @@ def write_project(folder: Path) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"scale": "smoke", "checkpoint_seconds": 0, "color_datasets": ["photos"]}
     for budget in params["scales"]["smoke"].values():
-        budget |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}, "validate_every": 20}
+        budget |= {"steps": {"vae": 60, "pixelcnn": 60, "vlae": 60}}
+        budget["training"]["validate_every"] = 20
     for block in params["models"].values():
         block |= TINY
     for block in params["color_models"].values():

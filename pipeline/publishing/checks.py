@@ -37,19 +37,19 @@ def config_faults(run: Run, params: Params, dataset: Dataset, seed: int) -> list
     budget = scales.of(dataset.name, dataset.kind)
     training = {key: value for key, value in dataclasses.asdict(params.training).items() if key not in OF_THE_MACHINE}
     images = torch.from_numpy(dataset.training_images(params.training.images))
-    per_epoch = Batches(images, dataset.dynamic, budget.batch_size, seed=0).per_epoch
+    per_epoch = Batches(images, dataset.dynamic, budget.training.batch_size, seed=0).per_epoch
     wanted = {
         "dataset": dataset.name,
         "model": run.model,
         "seed": seed,
         "data_sha256": dataset.sha256(),
-        "batch_size": budget.batch_size,
-        "validate_every": budget.validate_every,
-        "validate_images": budget.validate_images,
+        "batch_size": budget.training.batch_size,
+        "validate_every": budget.training.validate_every,
+        "validate_images": budget.training.validate_images,
         "steps_planned": budget.planned_steps(block.stage, dataset.name, per_epoch),
         "model_config": dataclasses.asdict(block),
         "training": training,
-        "importance_samples": 0 if run.metrics["exact"] else budget.importance_samples,
+        "importance_samples": 0 if run.metrics["exact"] else budget.evaluation.importance_samples,
     }
     told = run.config | {"importance_samples": run.metrics["importance_samples"]}
     found = {key: told.get(key) for key in wanted}

@@ -67,6 +67,7 @@ def stage_of(one: Training) -> str:
     block = one.block
     kind = "pixelcnn" if block["posterior"] == "none" else "vae" if block["decoder"] == "factorized" else "vlae"
     kind = one.dataset.replace("_", "-") if one.dataset in TEXTURES else f"{kind}{'-color' * one.color}"
+    kind = f"released-{kind}" if "begins_with" in one.config else kind
     return f"train-{kind}@{one.dataset}-{one.model}-{one.config['seed']}"
 
 

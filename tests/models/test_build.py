@@ -8,8 +8,8 @@ import yaml
 from conftest import COLOR_VLAE, ROOT, VAE
 
 from pipeline import build_model, load_run
-from pipeline.config import ColorModelConfig, ModelConfig, Params
-from pipeline.schema import ParamError, from_mapping
+from pipeline.config import ColorModelConfig, ModelConfig, params_from
+from pipeline.schema import ParamError
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
@@ -38,7 +38,7 @@ def test_rules_that_join_keys_hold_on_every_path_to_a_model(tmp_path, kind, chan
         build_model(block | change)
     models = "models" if kind is ModelConfig else "color_models"
     with pytest.raises(ParamError, match=f"^{models}.mine.{key} = "):
-        from_mapping(Params, PARAMS | {models: {"mine": block | change}})
+        params_from(PARAMS | {models: {"mine": block | change}})
     config = {"model_config": block | change, "image_shape": (1, 8, 8)}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(OSError, match=f"model.{key} = "):

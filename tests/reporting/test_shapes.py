@@ -39,12 +39,13 @@ def write(folder):
     lists = {key: [] for key in params if key.endswith("_models") and key != "color_models"}
     params |= lists | {
         "own_datasets": {name: {"loader": "pipeline.data.mine:load"} for name in SHAPES}, "binary_datasets": [*SHAPES],
-        "vlae_models": [MODELS[0]], "pixelcnn_models": [MODELS[1]], "evaluate_models": list(MODELS),
-        "color_vlae_models": list(COLOR_MODELS), "color_evaluate_models": list(COLOR_MODELS), "checkpoint_seconds": 60,
+        "vlae_models": [MODELS[0]], "pixelcnn_models": [MODELS[1]],
+        "color_vlae_models": list(COLOR_MODELS), "checkpoint_seconds": 60,
     }  # fmt: skip
     for budget in params["scales"]["smoke"].values():
-        budget |= {"steps": {"vae": 2, "pixelcnn": 2, "vlae": 2}, "validate_every": 1, "importance_samples": 5}
-        budget |= {"test_images": None, "train_images": 4, "batch_size": 8}
+        budget["steps"] = {"vae": 2, "pixelcnn": 2, "vlae": 2}
+        budget["training"] |= {"batch_size": 8, "validate_every": 1}
+        budget["evaluation"] = {"test_images": None, "train_images": 4, "importance_samples": 5}
     vlae = TINY | {"posterior": "gaussian", "prior": "af", "decoder": "pixelcnn"}
     params["models"] = {
         "mine_full": vlae | {"context": "full"}, "mine_pixelcnn": vlae | {"posterior": "none", "prior": "none"},

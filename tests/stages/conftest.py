@@ -29,7 +29,7 @@ def make_repository(folder: Path) -> None:
     """Where vlae and pixelcnn are trained by committed code and evaluated on all 40 test images, K = 70."""
     write_project(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text()) | {"checkpoint_seconds": 60}
-    params["scales"]["smoke"]["binary"] |= {"test_images": None, "importance_samples": 70}
+    params["scales"]["smoke"]["binary"]["evaluation"] |= {"test_images": None, "importance_samples": 70}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for file in (file for pattern in CODE for file in PACKAGE.glob(pattern)):
         copy = folder / "pipeline" / file.relative_to(PACKAGE)

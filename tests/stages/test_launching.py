@@ -217,7 +217,7 @@ def expected(tmp_path_factory) -> dict[str, bytes]:
 
 
 def start(project: Path, model: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", f"stages.train_{model}", "--dataset", "mnist5k", "--model", model]
+    command = [sys.executable, "-m", "stages.train", "--dataset", "mnist5k", "--model", model]
     return subprocess.Popen(command, stderr=(project / f"{model}.err").open("w"))
 
 

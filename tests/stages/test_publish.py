@@ -258,10 +258,10 @@ def test_a_commit_that_no_branch_holds_is_refused(repository, git):
         ("models.vlae", "flow_hidden_units", [17], r"model_config\.flow_hidden_units is \[16\], not \[17\]"),
         ("training", "learning_rate", 0.1, r"training\.learning_rate is 0\.002, not 0\.1"),
         ("training", "images", "train+valid", "training.images is 'train', not 'train.valid'"),
-        ("scales.smoke.binary", "batch_size", 31, "batch_size is 32, not 31"),
-        ("scales.smoke.binary", "validate_every", 21, "validate_every is 20, not 21"),
-        ("scales.smoke.binary", "validate_images", None, "validate_images is 32, not None"),
-        ("scales.smoke.binary", "max_epochs", {"mnist5k": 10}, "steps_planned is 60, not 30"),
+        ("scales.smoke.binary.training", "batch_size", 31, "batch_size is 32, not 31"),
+        ("scales.smoke.binary.training", "validate_every", 21, "validate_every is 20, not 21"),
+        ("scales.smoke.binary.training", "validate_images", None, "validate_images is 32, not None"),
+        ("scales.smoke.binary.training", "max_epochs", {"mnist5k": 10}, "steps_planned is 60, not 30"),
         ("scales.smoke.binary", "steps", {"vae": 60, "pixelcnn": 60, "vlae": 61}, "steps_planned is 60, not 61"),
     ],
 )
@@ -312,7 +312,7 @@ def test_an_evaluation_of_a_part_of_the_test_set_is_refused(repository):
 
 
 def test_an_evaluation_with_fewer_samples_and_a_run_of_another_seed_are_refused(repository):
-    change_params(lambda params: params["scales"]["smoke"]["binary"].update(importance_samples=71))
+    change_params(lambda params: params["scales"]["smoke"]["binary"]["evaluation"].update(importance_samples=71))
     change_json(RUN / "config.json", seed=7)
     with pytest.raises(ParamError, match="seed is 7, not 0; importance_samples is 70, not 71"):
         publish_run()

@@ -26,7 +26,7 @@ from pipeline.models import native
 from pipeline.models.runs import load_run
 from pipeline.results.runs import read_run
 from pipeline.schema import ParamError
-from stages import evaluate, file_sha256, run_stage, training
+from stages import evaluate, file_sha256, run_stage, train, training
 
 OF_THE_CODE = {"factors_r2", "exact_factors_r2"}
 KNOWN = {"exact_nll", "exact_information"} | OF_THE_CODE
@@ -83,26 +83,26 @@ def kill_after(process: subprocess.Popen, checkpoints: Path, saves: int) -> int:
 
 
 def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
-    finish(start(project, "train_vlae", "--model", "vlae", checkpoints="whole"))
+    finish(start(project, "train", "--model", "vlae", checkpoints="whole"))
     expected = outcome(project, "vlae")
     steps = [0]
     for saves in (1, 7, 12):
-        process = start(project, "train_vlae", "--model", "vlae")
+        process = start(project, "train", "--model", "vlae")
         steps.append(kill_after(process, project / "checkpoints", saves))
     assert steps == sorted(set(steps))
-    assert f"going on after step {steps[-1]} of 60" in finish(start(project, "train_vlae", "--model", "vlae"))
+    assert f"going on after step {steps[-1]} of 60" in finish(start(project, "train", "--model", "vlae"))
     assert outcome(project, "vlae") == expected
     assert not list((project / "checkpoints").glob("*.pt"))
 
 
 def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
-    finish(start(project, "train_pixelcnn", "--model", "pixelcnn", checkpoints="whole"))
+    finish(start(project, "train", "--model", "pixelcnn", checkpoints="whole"))
     expected = outcome(project, "pixelcnn")
     assert "the same command goes on" in finish(
-        start(project, "train_pixelcnn", "--model", "pixelcnn", "--minutes", "0")
+        start(project, "train", "--model", "pixelcnn", "--minutes", "0")
     )
     assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/seed0/config.json").read_text())["steps"] == 1
-    finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
+    finish(start(project, "train", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
 
@@ -110,9 +110,9 @@ def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
 def test_a_signal_saves_at_once_and_the_same_command_goes_on(project, number):
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("checkpoint_seconds: 0", "checkpoint_seconds: 1000"))
-    finish(start(project, "train_pixelcnn", "--model", "pixelcnn", checkpoints="whole"))
+    finish(start(project, "train", "--model", "pixelcnn", checkpoints="whole"))
     expected = outcome(project, "pixelcnn")
-    process = start(project, "train_pixelcnn", "--model", "pixelcnn", shown=True)
+    process = start(project, "train", "--model", "pixelcnn", shown=True)
     while "step/s" not in (read := os.read(process.stderr.fileno(), 1000).decode()):
         assert read, "finished before it could be stopped"
     process.send_signal(number)
@@ -121,22 +121,22 @@ def test_a_signal_saves_at_once_and_the_same_command_goes_on(project, number):
     (checkpoint,) = (project / "checkpoints").glob("*.pt")
     step = torch.load(checkpoint, weights_only=True)["step"]
     assert f"stopped at step {step} of 60, saved; the same command goes on" in errors
-    assert f"going on after step {step} of 60" in finish(start(project, "train_pixelcnn", "--model", "pixelcnn"))
+    assert f"going on after step {step} of 60" in finish(start(project, "train", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e400", "soon"])
 def test_a_time_limit_that_is_none_is_refused(monkeypatch, capsys, text):
     """After reports of trainings that a limit of nan never stopped."""
-    monkeypatch.setattr(sys, "argv", ["train_vae", "--dataset", "mnist5k", "--model", "vae", f"--minutes={text}"])
+    monkeypatch.setattr(sys, "argv", ["train", "--dataset", "mnist5k", "--model", "vae", f"--minutes={text}"])
     with pytest.raises(SystemExit):
-        training.train_stage("vae")
+        train.main()
     assert f"--minutes: invalid minutes value: '{text}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", ["parameter", "data"])
 def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
-    finish(start(project, "train_vae", "--model", "vae", "--minutes", "0"))
+    finish(start(project, "train", "--model", "vae", "--minutes", "0"))
     before = set((project / "checkpoints").glob("*.pt"))
     if change == "parameter":
         text = (project / "params.yaml").read_text()
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_training_is_not_picked_up(project, change):
         path = project / "data/processed/mnist5k.npz"
         fixed = binary_images(40, (1, 8, 8), 2).numpy().astype(np.uint8)
         save(Dataset("mnist5k", "binary", False, fixed, fixed, fixed), path)
-    finish(start(project, "train_vae", "--model", "vae", "--minutes", "0"))
+    finish(start(project, "train", "--model", "vae", "--minutes", "0"))
     assert yaml.safe_load((project / "runs/mnist5k/vae/seed0/config.json").read_text())["steps"] == 1
     assert len(before) == 1
     assert before < set((project / "checkpoints").glob("*.pt"))
@@ -192,9 +192,6 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch
     monkeypatch.chdir(project)
     params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
     block = params.model(model, "binary")
-    if block.starts_from:
-        first = params.model(block.starts_from, "binary")
-        training.run(params, first, binary_dataset(), block.starts_from, 0, None)
     training.run(params, block, binary_dataset(), model, 0, None)
     evaluate.evaluate(params, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
     run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
@@ -208,9 +205,8 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch
 
 def test_a_released_model_begins_with_encoder_prior_and_generator_of_another(project, monkeypatch):
     monkeypatch.chdir(project)
-    params = dataclasses.replace(
-        load_params(), training=dataclasses.replace(load_params().training, learning_rate=1e-8)
-    )
+    slow = dataclasses.replace(load_params().training, learning_rate=1e-8)
+    params = dataclasses.replace(load_params(), training=slow, released_texture_models=("textures_released",))
     dataset = known_dataset()
     for model in ("textures_window", "textures_released"):
         training.run(params, params.model(model, "binary"), dataset, model, 0, None)
@@ -229,12 +225,12 @@ def test_a_released_model_begins_with_encoder_prior_and_generator_of_another(pro
 
 def test_a_released_model_needs_a_run_whose_code_is_made_alike(project, monkeypatch):
     monkeypatch.chdir(project)
-    params, dataset = load_params(), known_dataset()
-    block = params.model("textures_released", "binary")
+    params = dataclasses.replace(load_params(), released_texture_models=("textures_released",))
+    block, dataset = params.model("textures_released", "binary"), known_dataset()
     with pytest.raises(FileNotFoundError, match="textures_window"):
         training.run(params, block, dataset, "textures_released", 0, None)
     training.run(params, params.model("textures_window", "binary"), dataset, "textures_window", 0, None)
-    with pytest.raises(ParamError, match=r"starts_from: encoder, prior and generator of .*window.* are others"):
+    with pytest.raises(ParamError, match=r"released_from: encoder, prior and generator of .*window.* are others"):
         training.run(params, dataclasses.replace(block, latent_dim=5), dataset, "textures_released", 0, None)
 
 
@@ -258,7 +254,7 @@ def test_every_colour_model_trains_and_is_evaluated_at_scale_smoke(project, monk
 
 @pytest.mark.parametrize("model", ["textures_window", "textures_no_latent"])
 def test_what_is_known_of_textures_stands_beside_what_a_model_of_them_reached(project, monkeypatch, model):
-    finish(start(project, "train_textures", "--model", model, dataset="textures"))
+    finish(start(project, "train", "--model", model, dataset="textures"))
     monkeypatch.chdir(project)
     params, dataset = load_params(), known_dataset()
     evaluate.evaluate(params, dataset, training.run_folder("textures", model, 0), 0)
@@ -301,7 +297,7 @@ def test_a_data_set_of_ones_own_is_a_block_and_a_loader(project):
         "own_datasets": {"squares": {"loader": "pipeline.data.squares:load"}},
     }
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    for stage, arguments in (("download", ()), ("preprocess", ()), ("train_vae", ("--model", "vae"))):
+    for stage, arguments in (("download", ()), ("preprocess", ()), ("train", ("--model", "vae"))):
         finish(start(project, stage, *arguments, dataset="squares"))
     assert (project / "runs/squares/vae/seed0/model.safetensors").is_file()
 
@@ -309,10 +305,9 @@ def test_a_data_set_of_ones_own_is_a_block_and_a_loader(project):
 @pytest.mark.parametrize(
     ("stage", "model", "parts"),
     [
-        ("train_vlae", "vlea", ["--model", "'vlea'", "vlae_full_context"]),
-        ("train_vlae", "vae", ["'vae'", "stages.train_vae"]),
-        ("train_vlae", "vlae --dataset nonsense", ["--dataset", "'nonsense'", "mnist5k", "binary_datasets"]),
-        ("train_vlae", "vlae --seed 7", ["--seed", "7", "[0]"]),
+        ("train", "vlea", ["--model", "'vlea'", "vlae_full_context"]),
+        ("train", "vlae --dataset nonsense", ["--dataset", "'nonsense'", "mnist5k", "binary_datasets"]),
+        ("train", "vlae --seed 7", ["--seed", "7", "[0]"]),
         ("evaluate", "vlae", ["runs/mnist5k/vlae", "dvc repro"]),
     ],
 )

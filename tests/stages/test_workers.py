@@ -21,7 +21,7 @@ from stages import training
 from stages.cores import cores
 from stages.workers import resolve_workers
 
-TRAIN = ["-m", "stages.train_vae", "--dataset", "mnist5k", "--model", "vae"]
+TRAIN = ["-m", "stages.train", "--dataset", "mnist5k", "--model", "vae"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 OUTS = ("model.safetensors", "config.json", "history.csv")
 
