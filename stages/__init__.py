@@ -38,6 +38,15 @@ def _refuse(message: str) -> None:
     sys.exit(1)
 
 
+def no_options(about: str | None) -> None:
+    """The command line of a script that has none but --help, which prints what the script says of itself."""
+    argparse.ArgumentParser(
+        prog=f"python -m stages.{Path(sys.argv[0]).stem}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
 def run_parser(stage: str, description: str) -> argparse.ArgumentParser:
     """The command line of a stage that works on one run."""
     parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)

@@ -12,7 +12,7 @@ import torch
 
 from pipeline import benchmark
 from pipeline.config import load_params
-from stages import run_stage
+from stages import no_options, run_stage
 from stages.machine import processor, resolve_bfloat16
 
 REPORT = Path("reports/benchmark.md")
@@ -67,4 +67,5 @@ def table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

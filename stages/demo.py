@@ -5,7 +5,6 @@ The digits ship with a Python package (`mnist5k`), so that nothing is downloaded
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pipeline.data import fetch, prepare
 from pipeline.models.latent import LatentVariableModel
 from pipeline.seeding import stream
 from pipeline.units import nats_to_bits
-from stages import PUBLISHED, run_stage
+from stages import PUBLISHED, no_options, run_stage
 
 PICTURE = Path("demo.png")
 DIGITS = 8
@@ -29,7 +28,6 @@ MODELS = {"VLAE": PUBLISHED / "mnist_static" / "vlae", "VAE": PUBLISHED / "mnist
 
 def main() -> None:
     """Draw demo.png and say what it shows."""
-    argparse.ArgumentParser(prog="python -m stages.demo", description=main.__doc__).parse_args()
     torch.set_num_threads(1)
     digits = test_digits()
     rows = {"original": digits}
@@ -67,4 +65,5 @@ def draw_rows(rows: dict[str, Tensor], path: Path) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

@@ -3,7 +3,6 @@
 With --published those of published/ instead, into data/published/raw/.
 """
 
-from pipeline.config import load_params
 from pipeline.data import fetch, mirror_folder, register
 from stages import run_stage
 from stages.chosen_data import chosen_data
@@ -11,8 +10,7 @@ from stages.chosen_data import chosen_data
 
 def main() -> None:
     """Fetch what is not there yet."""
-    params = load_params()
-    datasets, folder = chosen_data(params, "download")
+    params, datasets, folder = chosen_data("download")
     register(params.own_datasets)
     mirror = mirror_folder(params.data.mirror)
     for dataset in datasets:

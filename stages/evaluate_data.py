@@ -16,7 +16,7 @@ from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.evaluation.attempts import Attempts
 from pipeline.evaluation.baselines import density_table
 from pipeline.evaluation.codecs import codec_curve
-from stages import run_stage
+from stages import no_options, run_stage
 
 CODEC_IMAGES = 200
 """Test images that the codecs compress; more would move their means little and take longer."""
@@ -46,4 +46,5 @@ def measured(dataset: Dataset, images: int | None, seed: int) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

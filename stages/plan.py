@@ -7,14 +7,13 @@ again; and with `training.start: published` the hash of each file of the publish
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import load_params
-from stages import PUBLISHED, file_sha256, run_stage
+from stages import PUBLISHED, file_sha256, no_options, run_stage
 
 FOLDER = Path("data/plan")
 READ = ("config.json", "history.csv", "model.safetensors")
@@ -23,7 +22,6 @@ READ = ("config.json", "history.csv", "model.safetensors")
 
 def main() -> None:
     """Read params.yaml and published/; write a file for each model of each data set."""
-    argparse.ArgumentParser(prog="python -m stages.plan", description="Check params.yaml.").parse_args()
     params = load_params()
     for dataset in params.datasets:
         for model in params.evaluated(dataset):
@@ -44,4 +42,5 @@ def _write(path: Path, content: Any) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

@@ -11,7 +11,7 @@ from pipeline.data.datasets import load_dataset
 from pipeline.reporting.report import write_report
 from pipeline.results.published import collect_published
 from pipeline.results.runs import collect_runs
-from stages import PUBLISHED, run_stage
+from stages import PUBLISHED, no_options, run_stage
 
 
 def main() -> None:
@@ -26,4 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

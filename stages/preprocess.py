@@ -3,7 +3,6 @@
 With --published those of published/ instead, in data/published/.
 """
 
-from pipeline.config import load_params
 from pipeline.data import prepare, register, require, save
 from stages import run_stage
 from stages.chosen_data import chosen_data
@@ -11,8 +10,7 @@ from stages.chosen_data import chosen_data
 
 def main() -> None:
     """Prepare every data set."""
-    params = load_params()
-    datasets, folder = chosen_data(params, "preprocess")
+    params, datasets, folder = chosen_data("preprocess")
     register(params.own_datasets)
     for dataset in datasets:
         require(dataset, folder / "raw")

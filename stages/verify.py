@@ -32,7 +32,7 @@ from pipeline.publishing.verification import (
     derived_faults,
 )
 from pipeline.results.published import PER_IMAGE, read_published
-from stages import PUBLISHED, evaluated, file_sha256, run_stage
+from stages import PUBLISHED, evaluated, file_sha256, no_options, run_stage
 from stages.cores import jobs
 from stages.machine import exact_device
 
@@ -117,4 +117,5 @@ def line(name: str, result: Verification, seconds: float) -> str:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

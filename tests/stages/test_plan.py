@@ -18,7 +18,6 @@ def published(tmp_path, monkeypatch):
     """A project with two published models, which is the current folder."""
     write_project(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["plan"])
     for model in ("vae", "vlae"):
         folder = Path("published/mnist5k") / model
         folder.mkdir(parents=True)
