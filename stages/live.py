@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -11,12 +10,11 @@ import torch
 from pipeline.data import fetch, prepare
 from pipeline.data.datasets import Dataset
 from pipeline.reporting.live.page import write_page
-from stages import PUBLISHED, run_stage
+from stages import PUBLISHED, no_options, run_stage
 
 
 def main() -> None:
     """Write reports/live.html from published/."""
-    argparse.ArgumentParser(prog="python -m stages.live", description=main.__doc__).parse_args()
     torch.set_num_threads(1)
     target = Path("reports/live.html")
     target.parent.mkdir(exist_ok=True)
@@ -31,4 +29,5 @@ def embedded_digits() -> Dataset:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run_stage(main)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
+import tomllib
 from statistics import median
 
 import pytest
+import yaml
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,3 +85,12 @@ def test_links_and_pictures_are_there(page):
         if place and there.suffix == ".md" and there.parent.name != "reports":
             titles = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), flags=re.MULTILINE)
             assert place in [re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles], target
+
+
+def test_one_version_is_said_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    latest = re.findall(r"^## ([\d.]+)", changes, flags=re.MULTILINE)[0]
+    assert citation["version"] == project["version"] == latest
+    assert isinstance(citation["date-released"], datetime.date)

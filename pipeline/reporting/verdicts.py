@@ -25,7 +25,7 @@ _CODE_SIZES = (
     *("latent_dim", "encoder_channels", "hidden_units", "flow_hidden_units", "conditioning_maps"),
     *("latent_maps", "inner_channels", "flow_maps", "flow_steps"),
 )
-"""Sizes that the paper gives, which are the defaults of pipeline/config.py; these only where there is a code."""
+"""Sizes that the paper gives, which are the defaults of pipeline/config/blocks.py; these only where there is a code."""
 NORMAL_95 = 1.96
 
 

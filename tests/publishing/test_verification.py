@@ -185,4 +185,4 @@ def test_the_choice_of_images_is_fixed_and_without_repetition():
 
 
 def test_no_run_has_the_noise_of_the_verification():
-    assert NOISE_SEED < 0  # seeds of runs are from 0 on (pipeline/config.py)
+    assert NOISE_SEED < 0  # seeds of runs are from 0 on (pipeline/config/names.py)
