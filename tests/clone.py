@@ -32,6 +32,7 @@ class Clone:
             "VLAE_TRACED": str(self.traced),
             "VLAE_CHECKPOINTS": str(self.checkpoints),
             "VLAE_DATA_MIRROR": "",
+            "COLUMNS": "120",
         }
 
     def make(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 import yaml
+from conftest import ROOT
 
 KEYS = {"nll", "nll_se", "elbo", "kl_nats", "kl_bits", "importance_samples", "images"}
 MODELS = ("vae", "pixelcnn", "vlae")
@@ -58,12 +60,25 @@ def test_an_experiment_reruns_only_what_depends_on_it(clone):
     assert {model: clone.weights(model) == before[model] for model in MODELS} == {m: m != "vlae" for m in MODELS}
     assert "models.vlae.latent_dim" in clone.run("dvc", "params", "diff")
     assert "vlae.nll" in clone.run("dvc", "metrics", "diff")
-    shown = clone.run("dvc", "exp", "show", "--csv", "--no-pager")
-    assert "z32" in shown
-    assert "vlae.nll" in shown
-    clone.run("git", "checkout", "-q", ".")
-    clone.run("dvc", "checkout", "-q")
+    shown = clone.run("dvc", "exp", "show", "--only-changed", "--no-pager")
+    assert max(map(len, shown.splitlines())) <= 120
+    row, own = row_of("z32", shown), json.loads((clone.folder / "runs/mnist5k/vlae/seed0/metrics.json").read_text())
+    assert row["models.vlae.latent_dim"] == "32"
+    assert float(row["vlae.nll"]) == pytest.approx(own["nll"], rel=1e-4)
+    assert float(row["vlae.kl"]) == pytest.approx(own["kl_nats"], rel=1e-4)
+    back = re.search(r"^(git restore .*?) +#", (ROOT / "docs/experiments.md").read_text(encoding="utf-8"), re.MULTILINE)
+    clone.run("sh", "-c", back[1])
     assert clone.weights("vlae") == before["vlae"]
+    assert "up to date" in clone.run("dvc", "status")
+    clone.run("dvc", "exp", "save", "-n", "again")
+
+
+def row_of(experiment: str, table: str) -> dict[str, str]:
+    """The cells of an experiment in what `dvc exp show` prints, by column."""
+    lines = table.splitlines()
+    (columns,) = (line.split() for line in lines if line.split()[:1] == ["Experiment"])
+    (cells,) = (line.split() for line in lines if f"[{experiment}]" in line)
+    return dict(zip(columns[2:], cells[len(cells) - len(columns) + 2 :], strict=True))
 
 
 def test_killed_through_dvc_and_started_again_it_ends_in_the_same_bits(clone):
@@ -93,6 +108,24 @@ def test_a_wrong_parameter_is_refused_before_any_work(clone):
     clone.run("dvc", "checkout", "-q")
     assert clone.weights("vlae") == before
     assert yaml.safe_load((clone.folder / "params.yaml").read_text())["models"]["vlae"]["latent_dim"] == 64
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("scale: smoke", "scale: huge", "scale = 'huge': must be one of smoke"),
+        ("- mnist5k", "- mnist6k", "binary_datasets[0] = 'mnist6k': must be one of mnist5k"),
+        ("- textures_window", "- textures_wind", "texture_models = 'textures_wind': must be one of"),
+    ],
+)
+def test_a_wrong_name_is_refused_by_dvc_repro_before_any_other_stage(clone, old, new, told):
+    """After reports of "Parameters are missing" after other stages had run."""
+    params = clone.folder / "params.yaml"
+    assert old in params.read_text()
+    params.write_text(params.read_text().replace(old, new, 1))
+    output = clone.run("dvc", "repro", status=255)
+    assert f"error: {told}" in output
+    assert re.findall(r"^Running stage '(.*)':", output, flags=re.MULTILINE) == ["plan"]
 
 
 def test_a_run_is_published_and_verified_without_disturbing_the_main_pipeline(clone):
