@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.results.runs import Training
@@ -27,6 +28,9 @@ COLOURS = {
 """The same for a model in every chart; the others are grey."""
 GREY = "#6b7280"
 MOST_COLOURED = 4
+DPI = 120
+PAD = 0.5
+"""Around a chart, in font sizes."""
 INK = "#1f2937"
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -45,8 +49,6 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
-    "savefig.dpi": 120,
-    "savefig.facecolor": "white",
 }
 
 
@@ -54,14 +56,15 @@ STYLE: Any = {
 def chart(path: Path, title: str, x: str, y: str, size: tuple[float, float] = (4.6, 3.3)) -> Iterator[Axes]:
     """Axes with a title and two units; a PNG whose bytes depend on the drawing alone is written at the end."""
     with mpl.rc_context(rc=STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, dpi=DPI)
         axes = figure.subplots()
         axes.set_title(title)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         yield axes
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Software": None})
+        figure.tight_layout(pad=PAD)
+        FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})  # figure.savefig would draw it twice
 
 
 def colours(trainings: Sequence[Training]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 from pipeline import paper
-from pipeline.evaluation.bootstrap import Interval, bootstrap
+from pipeline.evaluation.bootstrap import Interval, normal_interval
 from pipeline.results.runs import Training
 
 Outcome = Literal["holds", "fails", "open"]
@@ -137,7 +137,7 @@ def paired(first: Training, second: Training, column: str = "nll", factor: float
     """Mean over test images of first − factor · second, in nats; None if the two did not see the same images."""
     ours, theirs = first.per_image[column], factor * second.per_image[column]
     same = len(ours) == len(theirs) and first.config["data_sha256"] == second.config["data_sha256"]
-    return bootstrap(ours - theirs, seed=0) if same else None
+    return normal_interval(ours - theirs) if same else None
 
 
 def _measured(claim: Claim, models: Mapping[str, Training]) -> bool:
@@ -170,7 +170,7 @@ def _interval(claim: Claim, first: Training, second: Training | None) -> Interva
     if second:
         return paired(first, second, claim.column, claim.factor)
     known = first.per_image.get(claim.exact, first.metrics[claim.exact]) if claim.exact else 0.0
-    return bootstrap(first.per_image[claim.column] - claim.factor * known, seed=0)
+    return normal_interval(first.per_image[claim.column] - claim.factor * known)
 
 
 def _reason(claim: Claim, first: Training, second: Training | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.evaluation.bootstrap import bootstrap
+from pipeline.evaluation.bootstrap import normal_interval
 from pipeline.reporting.charts import INK, chart, colours, told
 from pipeline.results.runs import Training
 from pipeline.units import nats_to_bits
@@ -72,7 +72,7 @@ def short(run: Training) -> str:
 def _bars(axes: Axes, shown: Sequence[Training], values: Sequence[np.ndarray]) -> None:
     palette = colours(shown)
     for at, (run, each) in enumerate(zip(shown, values, strict=True)):
-        mean = bootstrap(np.asarray(each, float), seed=0)
+        mean = normal_interval(np.asarray(each, float))
         axes.bar(at, mean.mean, 0.55, color=palette[run.model])
         axes.errorbar(at, mean.mean, [[mean.mean - mean.low], [mean.high - mean.mean]], color=INK, capsize=3)
         axes.annotate(f"{mean.mean:.2f}", (at, mean.high), (0, 3), textcoords="offset points", ha="center", fontsize=8)

@@ -25,7 +25,7 @@ from pipeline.reporting.tables import Table, bounds_table, table
 TEMPLATES = Path(__file__).parent / "templates"
 PAGES = {"report": ("report", "index"), "details": ("details", "details")}
 """By template, the names of its Markdown and of its HTML file."""
-PHOTO_QUALITY = 70
+PHOTO_QUALITY, LOSSLESS_EFFORT = 70, 20
 
 
 @dataclass
@@ -143,6 +143,7 @@ def _embedded(path: Path, kind: str) -> str:
         form, content = "png", io.BytesIO(path.read_bytes())
         if features.check("webp"):
             form, content = "webp", io.BytesIO()
-            image.convert("RGB").save(content, "WEBP", lossless=kind != "photo", quality=PHOTO_QUALITY)
+            quality = {"quality": PHOTO_QUALITY} if kind == "photo" else {"lossless": True, "quality": LOSSLESS_EFFORT}
+            image.convert("RGB").save(content, "WEBP", method=1, **quality)
     data = base64.b64encode(content.getvalue()).decode("ascii")
     return f'width="{width}" height="{height}" src="data:image/{form};base64,{data}"'

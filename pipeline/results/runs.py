@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import gzip
 import json
 import zipfile
 import zlib
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from pipeline.models.context import context_pixels
 from pipeline.results.names import NAMES, TITLES, composition
@@ -189,9 +188,8 @@ def read_file(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {column: np.array([float(row[column] or "nan") for row in rows]) for column in (rows[0] if rows else ())}
+    table = pd.read_csv(path, float_precision="round_trip")
+    return {str(name): column.to_numpy(float) for name, column in table.items() if len(table)}
 
 
 def _read_panels(path: Path) -> dict[str, np.ndarray]:

@@ -108,8 +108,9 @@ def test_what_a_file_lacks_is_named(make_run, name, key):
 
 
 @pytest.mark.parametrize("name", ["history.csv", "per_image.csv", "per_image_train.csv"])
-def test_a_file_without_rows_is_refused(make_run, name):
+@pytest.mark.parametrize(("content", "fault"), [(b"", "is damaged"), (b"step,nll,kl\n", "lacks")])
+def test_a_file_without_rows_is_refused(make_run, name, content, fault):
     folder = make_run()
-    (folder / name).write_bytes(b"")
-    with pytest.raises(RunError, match=rf"mnist5k/vlae/seed0: {name} lacks"):
+    (folder / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"mnist5k/vlae/seed0: {name} {fault}"):
         read_run(folder, "mnist5k", "vlae")
