@@ -1,0 +1,136 @@
+"""One image in a few bytes: z alone, as whole numbers of cells of the prior's noise. What it decodes to is drawn anew.
+
+    4 bits    9: which format, and its version
+    12 bits   checksum of what follows, of the model and of its codebook
+    …         the cells by their probabilities, arithmetically coded: as few bytes as tell them
+
+The cells are those of the shortest description, bits of the file − log2 p(x|z), which is found from the means of
+q(z|x) by moving one cell at a time. Bits-back coding would return what q(z|x) leaves open; a single image has nobody to
+give it to, and pays for all that it says.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.coding.codebook import CELLS, FARTHEST, PRECISION, Codebook, means
+from pipeline.coding.packing import identity
+from pipeline.errors import DataError
+from pipeline.models.latent import LatentVariableModel
+from pipeline.models.layers import kept_weights
+from pipeline.models.runs import Run
+from pipeline.units import nats_to_bits
+
+FORMAT = 9
+HEADER_BYTES, CHECK_BITS = 2, 12
+POLYNOMIAL = 0x80F
+"""Of CRC-12: no change of up to 12 neighbouring bits goes unseen, and others with one of 4,096."""
+MOST_MOVES = 100
+
+
+@dataclass(frozen=True)
+class Description:
+    """The cells (D,) of an image, and the bits that they and, given them, the image cost."""
+
+    cells: np.ndarray
+    code_bits: float
+    image_bits: float
+
+
+@torch.no_grad()
+def describe(model: LatentVariableModel, book: Codebook, x: Tensor) -> Description:
+    """The shortest description of an image (1, C, H, W) that moves of one cell at a time lead to."""
+    start, one = book.nearest(means(model, x)[0]), np.eye(model.latent_dim, dtype=np.int64)
+    with kept_weights(model):
+        best, moves = _cheapest(model, book, x, start), np.concatenate([one, -one])
+        for _ in range(MOST_MOVES):
+            moved = best.cells + moves
+            found = _cheapest(model, book, x, moved[(np.abs(moved) <= FARTHEST).all(1)])
+            if found.code_bits + found.image_bits >= best.code_bits + best.image_bits:
+                break
+            best = found
+    return best
+
+
+def _cheapest(model: LatentVariableModel, book: Codebook, x: Tensor, cells: np.ndarray) -> Description:
+    """The cheapest of cells (N, D)."""
+    z, features = model.prior.transform(book.noise(cells)), model.decoder.image_features(x)
+    nats = torch.cat([model.decoder.log_prob(x, some, features) for some in z.split(model.rows_at_once)])
+    image, code = nats_to_bits(-nats.double().numpy()), book.bits(cells)
+    best = int(np.argmin(image + code))
+    return Description(cells[best], float(code[best]), float(image[best]))
+
+
+def to_file(run: Run, book: Codebook, cells: np.ndarray) -> bytes:
+    """The bytes of cells (D,)."""
+    content = _content(book, cells)
+    return (FORMAT << CHECK_BITS | _check(run, book, content)).to_bytes(HEADER_BYTES) + content
+
+
+def from_file(run: Run, book: Codebook, file: bytes) -> np.ndarray:
+    """The cells (D,) of a file; DataError says what is wrong with it, if anything is."""
+    if not is_lossy(file):
+        raise DataError("is not a .vlae file of this version")
+    check, content = int.from_bytes(file[:HEADER_BYTES]) & (1 << CHECK_BITS) - 1, file[HEADER_BYTES:]
+    if check != _check(run, book, content):
+        raise DataError("is damaged, cut, or of another model than this")
+    cells = _cells(book, content)
+    if _content(book, cells) != content:
+        raise DataError("says more than the code of one image of this model")
+    return cells
+
+
+def is_lossy(file: bytes) -> bool:
+    """Whether it may be such a file."""
+    return len(file) >= HEADER_BYTES and file[0] >> 4 == FORMAT
+
+
+def decoded(model: LatentVariableModel, book: Codebook, cells: np.ndarray, draws: int, rng: torch.Generator) -> Tensor:
+    """Images (`draws`, C, H, W) that z may have stood for."""
+    z = model.prior.transform(book.noise(cells[None]))
+    return model.decompress(z.expand(draws, -1).contiguous(), rng)
+
+
+def _content(book: Codebook, cells: np.ndarray) -> bytes:
+    """The shortest number, as a fraction of 1 in bytes, in the interval that arithmetic coding gives these cells."""
+    low, width = 0, 1
+    for row, cell in zip(book.sizes.tolist(), cells.tolist(), strict=True):
+        symbol = 2 * cell - 1 if cell > 0 else -2 * cell  # where CELLS has it
+        low, width = (low << PRECISION) + width * sum(row[:symbol]), width * row[symbol]
+    length = 0
+    while True:
+        unit = 1 << max(0, PRECISION * len(cells) - 8 * length)
+        number = -(-low // unit)
+        if number * unit < low + width:
+            return number.to_bytes(length)
+        length += 1
+
+
+def _cells(book: Codebook, content: bytes) -> np.ndarray:
+    """The cells in whose interval the number is."""
+    left = PRECISION * len(book.sizes)
+    point, width = int.from_bytes(content) << left >> 8 * len(content), 1
+    cells = []
+    for row in book.sizes:
+        left -= PRECISION
+        ends = np.cumsum(row)
+        symbol = int(np.searchsorted(ends, (point >> left) // width, side="right"))
+        point -= width * int(ends[symbol] - row[symbol]) << left
+        width *= int(row[symbol])
+        cells.append(CELLS[symbol])
+    return np.array(cells)
+
+
+def _check(run: Run, book: Codebook, content: bytes) -> int:
+    """CRC-12."""
+    remainder = 0
+    for byte in identity(run) + json.dumps(asdict(book)).encode() + content:
+        remainder ^= byte << CHECK_BITS - 8
+        for _ in range(8):
+            remainder = remainder << 1 ^ (POLYNOMIAL | 1 << CHECK_BITS if remainder >> CHECK_BITS - 1 else 0)
+    return remainder
