@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, advice
 
 SPLITS = ("train", "valid", "test")
 
@@ -113,7 +113,7 @@ def save(dataset: Dataset, path: Path) -> None:
 
 def load_dataset(path: Path) -> Dataset:
     """Read a prepared data set; DataError naming the file if it is missing, cut or corrupted."""
-    advice = "run `dvc repro preprocess`, which writes it again"
+    mend = f"{advice('preprocess', path)}, which writes it again"
     try:
         with np.load(path, allow_pickle=False) as content:
             values = {name: content[name] for name in content.files}
@@ -124,9 +124,9 @@ def load_dataset(path: Path) -> Dataset:
             raise ValueError("its content does not have the checksum it was saved with")
         return dataset
     except FileNotFoundError as error:
-        raise DataError(f"{path}: missing; {advice}") from error
+        raise DataError(f"{path}: missing; {mend}") from error
     except (
         OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError,
         zipfile.BadZipFile, zlib.error, struct.error,
     ) as error:  # fmt: skip
-        raise DataError(f"{path}: cut or corrupted ({error}); {advice}") from error
+        raise DataError(f"{path}: cut or corrupted ({error}); {mend}") from error

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pipeline.data import color_textures, textures
 from pipeline.data.formats import drawings_sha256
-from pipeline.errors import DataError
+from pipeline.errors import DataError, advice
 
 Check = Literal["sha256", "drawings", "md5"]
 MIRROR_VARIABLE = "VLAE_DATA_MIRROR"
@@ -208,7 +208,7 @@ def require(dataset: str, raw_dir: Path) -> None:
                     raise DataError(f"{path}: missing")
                 verify(path, file)
             except DataError as error:
-                raise DataError(f"{error}; run `dvc repro download`, which fetches it again") from error
+                raise DataError(f"{error}; {advice('download', path)}, which fetches it again") from error
 
 
 def _digest(path: Path, algorithm: str) -> str:

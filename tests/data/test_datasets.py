@@ -79,6 +79,8 @@ def test_arrays_that_do_not_fit_are_refused(change, reason):
 def test_missing(tmp_path):
     with pytest.raises(DataError, match=r"toy\.npz: missing; run `dvc repro preprocess`"):
         load_dataset(tmp_path / "toy.npz")
+    with pytest.raises(DataError, match=r"toy\.npz: missing; run `python -m stages\.preprocess --published`"):
+        load_dataset(tmp_path / "data/published/processed/toy.npz")
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])

@@ -126,6 +126,8 @@ def test_whole_files_are_kept_and_damaged_ones_fetched_again(tmp_path, toy, serv
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(DataError, match=r"toy/toy: .*run `dvc repro download`"):
         require("toy", tmp_path / "raw")
+    with pytest.raises(DataError, match=r"toy/toy: missing; run `python -m stages\.download --published`"):
+        require("toy", tmp_path / "data/published/raw")
     assert run(tmp_path) == CONTENT
     assert len(server.requests) == 2
     assert f"{path}: the sha256" in caplog.text
