@@ -21,7 +21,8 @@ def test_help_is_printed_and_nothing_is_done(script, tmp_path, monkeypatch, caps
         runpy.run_module(f"stages.{script}", run_name="__main__", alter_sys=True)
     told = capsys.readouterr()
     assert ended.value.code == 0
-    assert told.out.startswith(f"usage: python -m stages.{script} [-h]")
+    command = "vlae" if script == "vlae" else f"python -m stages.{script}"  # the one that is installed by name
+    assert told.out.startswith(f"usage: {command} [-h]")
     assert len(told.out.splitlines()) > 4  # beside the usage
     assert told.err == ""
     assert list(tmp_path.iterdir()) == []
