@@ -107,12 +107,14 @@ def written_out(blocks: Any, key: str) -> Any:
     """
     if not isinstance(blocks, Mapping):
         return blocks
-    bases = [name for name, block in blocks.items() if isinstance(block, Mapping) and "base" not in block]
-    whole = dict(blocks)
-    for name in blocks.keys() - set(bases):
-        if isinstance(blocks[name], Mapping):
-            own = dict(blocks[name])
-            if (base := own.pop("base")) not in bases:
-                raise ParamError(refusal(f"{key}.{name}.base", base, f"one of {', '.join(map(str, bases))}"))
-            whole[name] = blocks[base] | own
-    return whole
+    bases = {name: block for name, block in blocks.items() if isinstance(block, Mapping) and "base" not in block}
+    return {name: _whole(block, bases, f"{key}.{name}.base") for name, block in blocks.items()}
+
+
+def _whole(block: Any, bases: Mapping[str, Mapping[str, Any]], key: str) -> Any:
+    if not isinstance(block, Mapping) or "base" not in block:
+        return block
+    own = dict(block)
+    if (base := own.pop("base")) not in list(bases):
+        raise ParamError(refusal(key, base, f"one of {', '.join(map(str, bases))}"))
+    return {**bases[base], **own}
