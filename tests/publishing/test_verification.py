@@ -102,7 +102,7 @@ def test_an_nll_that_is_wrong_at_the_published_k_alone_is_found(better):
     assert fault.startswith("NLL at K = 4096: the same images give")
 
 
-@pytest.mark.parametrize(("exact", "k", "few"), [(True, 0, 0), (False, 64, 0), (False, 256, 80), (False, 4096, 25)])
+@pytest.mark.parametrize(("exact", "k", "few"), [(True, 0, 0), (False, 64, 0), (False, 256, 40), (False, 4096, 25)])
 def test_the_larger_the_published_k_the_fewer_images_are_evaluated_at_it(exact, k, few):
     assert at_published_k({"exact": exact, "importance_samples": k}) == few
 
