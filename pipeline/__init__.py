@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return build_model
     if name == "load_run":
-        from pipeline.models.runs import load_run
+        from pipeline.saved import load_run
 
         return load_run
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

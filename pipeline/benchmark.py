@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +24,11 @@ import torch
 from torch import Tensor
 
 from pipeline.config import Params
+from pipeline.fast import accelerate
 from pipeline.models.build import build_model
-from pipeline.models.decoders import PixelCNN
-from pipeline.models.latent import LatentVariableModel, Model
 from pipeline.models.layers import WeightNorm, initialize
+from pipeline.models.pixelcnn import PixelCNN
+from pipeline.models.vlae import LatentVariableModel, Model
 from pipeline.training.batches import Batches
 from pipeline.training.gradients import CapturedGradients
 from pipeline.training.loop import Plan, _start, _step, validate
@@ -183,7 +183,7 @@ class _Training:
     def __init__(self, params: Params, name: str, bfloat16: bool, device: str = "cpu", batch: int = BATCH) -> None:
         self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, 1, 1e9)
         self.batches = Batches(_images(1280).byte().to(device), False, batch, 0)
-        model = build_model(params.models[name], SHAPE).to(device)
+        model = accelerate(build_model(params.models[name], SHAPE)).to(device)
         self.state = _start(model, self.batches, self.plan, Path("no checkpoint"), None, Workers())
 
     def step(self) -> None:
@@ -191,7 +191,7 @@ class _Training:
 
 
 def _model(params: Params, name: str) -> Model:
-    model = build_model(params.models[name], SHAPE)
+    model = accelerate(build_model(params.models[name], SHAPE))
     initialize(model, _images(BATCH), torch.Generator().manual_seed(0))
     return model
 
@@ -201,15 +201,15 @@ def _images(count: int) -> Tensor:
 
 
 def _plainly(model: Model, call: Callable[[], Any]) -> Callable[[], Any]:
-    """`call` with `model` layer by layer on contiguous tensors; afterwards its compiled parts are back."""
-    modules: list[Any] = [module for module in model.modules() if hasattr(module, "compiled")]
+    """`call` with the definition of `model` on contiguous tensors; afterwards it is accelerated again."""
 
     def run() -> Any:
-        with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(torch, "channels_last", torch.contiguous_format))
-            for module in modules:
-                stack.enter_context(mock.patch.object(module, "compiled", False))
-            return call()
+        accelerate(model, on=False)
+        try:
+            with mock.patch.object(torch, "channels_last", torch.contiguous_format):
+                return call()
+        finally:
+            accelerate(model)
 
     return run
 
@@ -259,7 +259,7 @@ def _peak_megabytes(params: Params, draws: int) -> float:
 
 
 def _log_prob_memory(params: Params, draws: int) -> float:
-    build_model(params.models["vlae"], SHAPE).log_prob(_images(4), draws)
+    accelerate(build_model(params.models["vlae"], SHAPE)).log_prob(_images(4), draws)
     peak = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
     return float(peak.split()[1]) / 1024
 

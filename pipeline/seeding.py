@@ -8,7 +8,7 @@ import torch
 
 
 def stream(seed: int, purpose: str, *indices: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one purpose ("order", "noise", …) at one place (step, epoch …)."""
+    """A fresh random generator for one purpose ("order", "noise", …) at one place (step, epoch …)."""
     return torch.Generator(device).manual_seed(stream_seed(seed, purpose, *indices))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline import load_run
 from pipeline.data import fetch, prepare
-from pipeline.models.latent import LatentVariableModel
+from pipeline.models.vlae import LatentVariableModel
 from pipeline.seeding import stream
 from pipeline.units import nats_to_bits
 from stages import PUBLISHED, no_options, run_stage
@@ -34,11 +34,11 @@ def main() -> None:
     for name, folder in MODELS.items():
         model = load_run(folder).model
         assert isinstance(model, LatentVariableModel)
-        generator = stream(0, "demo")
-        bits = nats_to_bits(model.code_lengths(digits, KL_DRAWS, generator)[1].mean().item())
-        z = model.encode(digits, generator)
+        rng = stream(0, "demo")
+        bits = nats_to_bits(model.code_lengths(digits, KL_DRAWS, rng)[1].mean().item())
+        z = model.encode(digits, rng)
         for label in (f"{name}, {bits:.0f} bits", f"{name}, once more"):
-            rows[label] = model.decompress(z, generator)
+            rows[label] = model.decompress(z, rng)
         print(f"{folder}: z takes {bits:.1f} bits a digit (the KL, mean of these {DIGITS})")
     draw_rows(rows, PICTURE)
     print(f"{PICTURE}: original digits, and what is left of them when only z is sent")

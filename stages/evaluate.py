@@ -18,12 +18,12 @@ from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.errors import DataError
 from pipeline.evaluation.attempts import Attempts
-from pipeline.evaluation.code import MOST_PROBED, binarized, describe_code, exact_values, probe_code, probe_factors
+from pipeline.evaluation.latent import MOST_PROBED, binarized, describe_code, exact_values, probe_code, probe_factors
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.structure import kept
-from pipeline.models.latent import AutoregressiveModel, LatentVariableModel
-from pipeline.models.runs import load_run
+from pipeline.models.vlae import AutoregressiveModel, LatentVariableModel
+from pipeline.saved import load_run
 from pipeline.seeding import stream
 from pipeline.training.checkpoints import checkpoint_folder
 from stages import file_sha256, run_folder, run_parser, run_stage

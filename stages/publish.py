@@ -16,7 +16,6 @@ import torch
 
 from pipeline.config import ParamError, Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
-from pipeline.models.runs import load_run
 from pipeline.publishing.card import write_card
 from pipeline.publishing.checks import code_faults, config_faults, history_faults, metrics_faults
 from pipeline.publishing.verification import column
@@ -24,6 +23,7 @@ from pipeline.publishing.weights import store
 from pipeline.results.published import write_per_image
 from pipeline.results.runs import Run, read_file, read_run
 from pipeline.results.sheets import model_sheets, save_sheet
+from pipeline.saved import load_run
 from stages import PUBLISHED, file_sha256, run_folder, run_parser, run_stage
 from stages.commits import code_sha256_at
 from stages.machine import exact_device

@@ -12,9 +12,10 @@ import torch
 
 from pipeline.config import Block, Params
 from pipeline.data.datasets import Dataset
+from pipeline.fast import accelerate
 from pipeline.models.build import build_model
-from pipeline.models.latent import Model
-from pipeline.models.runs import load_run, save_run
+from pipeline.models.vlae import Model
+from pipeline.saved import load_run, save_run
 from pipeline.schema import ParamError, from_mapping, refusal
 from pipeline.training.batches import Batches
 from pipeline.training.checkpoints import checkpoint_path, code_sha256, require_writable
@@ -57,7 +58,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         seconds=None if minutes is None else 60 * minutes,
     )
     validation = torch.from_numpy(dataset.valid[: budget.training.validate_images]).float().to(device)
-    model = build_model(block, dataset.image_shape).to(device)
+    model = accelerate(build_model(block, dataset.image_shape)).to(device)
     config = _config(params, block, dataset, name, device.type, plan)
     earlier = None
     if training.start == "published":

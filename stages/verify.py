@@ -21,7 +21,6 @@ from pipeline.config import TrainingConfig, load_params
 from pipeline.data.datasets import load_dataset
 from pipeline.errors import DataError
 from pipeline.evaluation.likelihood import per_image
-from pipeline.models.runs import load_run
 from pipeline.publishing.verification import (
     NOISE_SEED,
     Verification,
@@ -32,6 +31,7 @@ from pipeline.publishing.verification import (
     derived_faults,
 )
 from pipeline.results.published import PER_IMAGE, read_published
+from pipeline.saved import load_run
 from stages import PUBLISHED, evaluated, file_sha256, no_options, run_stage
 from stages.cores import jobs
 from stages.machine import exact_device

@@ -24,9 +24,9 @@ from pipeline.coding.lossy import decoded, describe, from_file, is_lossy, to_fil
 from pipeline.coding.packing import MAGIC, pack, read_header, unpack
 from pipeline.coding.pictures import as_picture, in_a_row, open_picture, prepare, read_exact
 from pipeline.errors import DataError
-from pipeline.models.latent import LatentVariableModel
-from pipeline.models.runs import Run
+from pipeline.models.vlae import LatentVariableModel
 from pipeline.progress import HIDDEN
+from pipeline.saved import SavedModel
 from pipeline.seeding import stream
 from stages import PUBLISHED, run_stage
 
@@ -116,7 +116,7 @@ def sample(arguments: argparse.Namespace) -> None:
     _write(arguments.picture, _png(in_a_row([as_picture(one) for one in drawn], 1)))
 
 
-def _latent(folder: Path) -> tuple[Run, LatentVariableModel]:
+def _latent(folder: Path) -> tuple[SavedModel, LatentVariableModel]:
     run = load_run(folder)
     if not isinstance(run.model, LatentVariableModel) or run.model.image_shape[0] != 1:
         raise DataError(f"{folder}: encodes nothing: must be a model of binary images with z")

@@ -66,7 +66,7 @@ def _checkpoints_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
+def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
@@ -77,9 +77,9 @@ def binary_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> tor
 
 def color_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
     """(count, C, H, W) levels 0 … 255: a random colour an image, and noise."""
-    generator = torch.Generator().manual_seed(seed)
-    levels = 128 + 50 * torch.randn(count, shape[0], 1, 1, generator=generator)
-    return (levels + 15 * torch.randn(count, *shape, generator=generator)).round().clamp(0, 255)
+    rng = torch.Generator().manual_seed(seed)
+    levels = 128 + 50 * torch.randn(count, shape[0], 1, 1, generator=rng)
+    return (levels + 15 * torch.randn(count, *shape, generator=rng)).round().clamp(0, 255)
 
 
 def all_binary_images(height: int, width: int) -> torch.Tensor:

@@ -11,7 +11,8 @@ from conftest import COLOR_VLAE, PIXELCNN, ROOT, VAE, VLAE, binary_images, color
 from tiny_project import TINY, TINY_COLOR
 
 from pipeline import build_model
-from pipeline.models.runs import Run
+from pipeline.fast import accelerate
+from pipeline.saved import SavedModel
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 BLOCKS = {name: block | TINY for name, block in PARAMS["models"].items()}
@@ -25,14 +26,14 @@ KINDS = {
 }
 
 
-def tiny_run(block: dict[str, Any], shape: tuple[int, int, int], seed: int = 0, spread: float = 0.3) -> Run:
+def tiny_run(block: dict[str, Any], shape: tuple[int, int, int], seed: int = 0, spread: float = 0.3) -> SavedModel:
     """A run whose model has weights around those of a fresh one."""
     torch.manual_seed(seed)
-    model = build_model(block, image_shape=shape)
+    model = accelerate(build_model(block, image_shape=shape))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(spread * torch.randn_like(parameter))
-    return Run(model.eval().requires_grad_(False), {"model_config": block, "image_shape": list(shape)})
+    return SavedModel(model.eval().requires_grad_(False), {"model_config": block, "image_shape": list(shape)})
 
 
 def images_of(block: dict[str, Any], count: int, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -22,10 +22,9 @@ from pipeline.coding.grid import Normals, from_noise, pop_noise, push_noise, to_
 from pipeline.coding.pixels import KnownPixels, PoppedPixels
 from pipeline.coding.stack import PRECISION, STATE_BITS, Stack, random_words
 from pipeline.errors import DataError
+from pipeline.fast.kept import kept_weights
 from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.latent import LatentVariableModel, Model
-from pipeline.models.latent_parts import AutoregressivePrior
-from pipeline.models.layers import kept_weights
+from pipeline.models.vlae import AutoregressivePrior, LatentVariableModel, Model
 
 AT_ONCE = 512
 """Images in a batch, at most: memory does not grow with their number."""

@@ -17,8 +17,8 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from pipeline.errors import DataError
-from pipeline.models.latent import LatentVariableModel
-from pipeline.models.layers import kept_weights
+from pipeline.fast.kept import kept_weights
+from pipeline.models.vlae import LatentVariableModel
 
 FILE = "codebook.json"
 FARTHEST = 15

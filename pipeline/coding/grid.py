@@ -17,8 +17,7 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from pipeline.coding.stack import PARTS, Interval, Stack
-from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.made import MADE, ConvMADE
+from pipeline.models.flows import MADE, AutoregressiveFlow, ConvMADE
 
 WIDTH = 2.0**-7
 """Of a cell. The narrowest σ of q(z|x) among the published models is five of them."""

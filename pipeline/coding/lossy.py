@@ -21,9 +21,10 @@ from torch import Tensor
 from pipeline.coding.codebook import CELLS, FARTHEST, PRECISION, Codebook, means
 from pipeline.coding.packing import identity
 from pipeline.errors import DataError
-from pipeline.models.latent import LatentVariableModel
-from pipeline.models.layers import kept_weights
-from pipeline.models.runs import Run
+from pipeline.fast.importance import log_prob_of
+from pipeline.fast.kept import kept_weights
+from pipeline.models.vlae import LatentVariableModel
+from pipeline.saved import SavedModel
 from pipeline.units import nats_to_bits
 
 FORMAT = 9
@@ -59,20 +60,20 @@ def describe(model: LatentVariableModel, book: Codebook, x: Tensor) -> Descripti
 
 def _cheapest(model: LatentVariableModel, book: Codebook, x: Tensor, cells: np.ndarray) -> Description:
     """The cheapest of cells (N, D)."""
-    z, features = model.prior.transform(book.noise(cells)), model.decoder.image_features(x)
-    nats = torch.cat([model.decoder.log_prob(x, some, features) for some in z.split(model.rows_at_once)])
+    z, log_prob = model.prior.transform(book.noise(cells)), log_prob_of(model.decoder, x)
+    nats = torch.cat([log_prob(some) for some in z.split(model.rows_at_once)])
     image, code = nats_to_bits(-nats.double().numpy()), book.bits(cells)
     best = int(np.argmin(image + code))
     return Description(cells[best], float(code[best]), float(image[best]))
 
 
-def to_file(run: Run, book: Codebook, cells: np.ndarray) -> bytes:
+def to_file(run: SavedModel, book: Codebook, cells: np.ndarray) -> bytes:
     """The bytes of cells (D,)."""
     content = _content(book, cells)
     return (FORMAT << CHECK_BITS | _check(run, book, content)).to_bytes(HEADER_BYTES) + content
 
 
-def from_file(run: Run, book: Codebook, file: bytes) -> np.ndarray:
+def from_file(run: SavedModel, book: Codebook, file: bytes) -> np.ndarray:
     """The cells (D,) of a file; DataError says what is wrong with it, if anything is."""
     if not is_lossy(file):
         raise DataError("is not a .vlae file of this version")
@@ -126,7 +127,7 @@ def _cells(book: Codebook, content: bytes) -> np.ndarray:
     return np.array(cells)
 
 
-def _check(run: Run, book: Codebook, content: bytes) -> int:
+def _check(run: SavedModel, book: Codebook, content: bytes) -> int:
     """CRC-12."""
     remainder = 0
     for byte in identity(run) + json.dumps(asdict(book)).encode() + content:

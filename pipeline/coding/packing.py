@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from pipeline.coding.chain import Writer, read
 from pipeline.errors import DataError
-from pipeline.models.latent import Model
-from pipeline.models.runs import Run
+from pipeline.models.vlae import Model
 from pipeline.progress import HIDDEN
+from pipeline.saved import SavedModel
 
 MAGIC, VERSION = b"VLAE", 1
 HEADER = struct.Struct("<4sB8s3HI8s")
@@ -51,7 +51,7 @@ class Header:
     images: bytes
 
 
-def identity(run: Run) -> bytes:
+def identity(run: SavedModel) -> bytes:
     """SHA-256 of a model: its weights, and what it is composed of."""
     composition = [run.config["model_config"], run.config["image_shape"]]
     digest = hashlib.sha256(json.dumps(composition, sort_keys=True).encode())
@@ -61,7 +61,7 @@ def identity(run: Run) -> bytes:
     return digest.digest()
 
 
-def pack(run: Run, images: np.ndarray) -> bytes:
+def pack(run: SavedModel, images: np.ndarray) -> bytes:
     """A file of images (N, C, H, W) uint8, N from 0 on; ValueError if they are not of the model's kind.
 
     They are pushed from the last to the first, so that reading begins with the first.
@@ -83,7 +83,7 @@ def pack(run: Run, images: np.ndarray) -> bytes:
     return content + CHECKSUM.pack(zlib.crc32(content))
 
 
-def unpack(run: Run, file: bytes) -> np.ndarray:
+def unpack(run: SavedModel, file: bytes) -> np.ndarray:
     """The images (N, C, H, W) uint8 of a file; DataError says what is wrong with it, if anything is."""
     header, words = read_header(file), np.frombuffer(file[HEADER.size : -CHECKSUM.size], WORD)
     if header.model != identity(run)[:HASH]:

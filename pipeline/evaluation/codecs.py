@@ -7,7 +7,7 @@ already knows container, image size, and all tables that do not depend on the im
     JPEG standard tables  the scan alone: smaller than with tables of its own, though the file is larger
     JPEG 2000             bytes between SOD and EOC; packet headers are still in there
     WebP                  data of the VP8 chunk; its 10-byte frame header and the coefficient probabilities are in there
-    WebP lossless         data of the VP8L chunk; its 5-byte header and its prefix codes are in there
+    WebP lossless         data of the VP8L chunk; its 5-byte header and its prefix latents are in there
     PNG, PNG 1 bit        data of the IDAT chunks; 2 bytes of zlib header and 4 of checksum are in there
     deflate               raw deflate of the packed bits, without any container: both sizes are the same
 

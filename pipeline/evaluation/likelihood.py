@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.evaluation.bootstrap import bootstrap
-from pipeline.models.latent import Model
+from pipeline.models.vlae import Model
 from pipeline.progress import HIDDEN
 from pipeline.seeding import stream
 from pipeline.units import bits_per_dim, nats_to_bits
@@ -31,8 +31,8 @@ def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) 
     """
     rows = []
     for i, batch in enumerate(tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)):
-        generator = stream(seed, "evaluation", i, device=images.device)
-        columns = _bounds(*model.code_lengths(batch, importance_samples, generator))
+        rng = stream(seed, "evaluation", i, device=images.device)
+        columns = _bounds(*model.code_lengths(batch, importance_samples, rng))
         rows.append(pd.DataFrame({name: value.cpu().numpy() for name, value in columns.items()}))
     return pd.concat(rows, ignore_index=True)
 

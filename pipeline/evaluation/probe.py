@@ -81,16 +81,16 @@ def r_squared(predicted: np.ndarray, targets: np.ndarray) -> float:
     return float(1 - np.square(targets - predicted).sum() / np.square(targets - targets.mean(0)).sum())
 
 
-def _fit(features: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> Pipeline:
+def _fit(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Pipeline:
     """The probe with the L2 penalty that does best on a held-out fifth (the strongest of several), fitted to all."""
-    held = _held_out(labels, generator)
+    held = _held_out(labels, rng)
     scores = [_regression(c, features[~held], labels[~held]).score(features[held], labels[held]) for c in L2]
     return _regression(L2[int(np.argmax(scores))], features, labels)
 
 
-def _held_out(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _held_out(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N,) bool: a random fifth of each class, of those with two images or more; the rest has every class."""
-    order = generator.permutation(len(labels))
+    order = rng.permutation(len(labels))
     shuffled = pd.Series(labels[order], index=order)
     return (shuffled.groupby(shuffled).cumcount() % 5 == 1).sort_index().to_numpy()
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config import Block, ColorModelConfig, ModelConfig, load_params
-from pipeline.models.color import MapGenerator, MapPosterior, features_of
-from pipeline.models.decoders import AutoregressiveDecoder, FactorizedDecoder, Generator, PixelCNN
+from pipeline.models.binary import BinaryNetworks, Shape
+from pipeline.models.color import ColorNetworks
 from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.latent import AutoregressiveModel, LatentVariableModel, Model
-from pipeline.models.latent_parts import AutoregressivePrior, GaussianPrior, VectorPosterior
-from pipeline.models.likelihoods import Bernoulli, LogisticMixture
-from pipeline.models.made import MADE, ConvMADE
-from pipeline.models.pixelcnnpp import PixelCNNPP
+from pipeline.models.vlae import (
+    AutoregressiveDecoder,
+    AutoregressiveModel,
+    AutoregressivePrior,
+    FactorizedDecoder,
+    GaussianPrior,
+    LatentVariableModel,
+    Model,
+)
 from pipeline.schema import ParamError, from_mapping, refusal
 
-Shape = tuple[int, int, int]
-
-BINARY_ROWS, COLOR_ROWS = 1024, 64
-"""Images × samples in one pass without gradients: with the paper's sizes 0.2 GB, and of colour 0.6 GB."""
 WORKING_SET = 2**30
-"""Bytes that such a pass holds at most: larger images, or wider models, pass in smaller numbers."""
+"""Bytes that a pass without gradients holds at most: larger images, or wider models, pass in smaller numbers."""
 
 
 def build_model(name_or_block: str | Mapping[str, Any] | Block, image_shape: Shape | None = None) -> Model:
@@ -32,8 +32,34 @@ def build_model(name_or_block: str | Mapping[str, Any] | Block, image_shape: Sha
     """
     block = _block(name_or_block)
     if isinstance(block, ColorModelConfig):
-        return _color_model(block, _shape((3, 32, 32), image_shape))
-    return _binary_model(block, _shape((1, 28, 28), image_shape))
+        return _compose(ColorNetworks(block, _shape((3, 32, 32), image_shape)))
+    return _compose(BinaryNetworks(block, _shape((1, 28, 28), image_shape)))
+
+
+def _compose(networks: BinaryNetworks | ColorNetworks) -> Model:
+    """The parts that the block names, around these networks; the same for both kinds of image."""
+    block, shape = networks.block, networks.image_shape
+    rows = rows_that_fit(networks.numbers, shape, networks.most_rows)
+    if block.posterior == "none":
+        return AutoregressiveModel(shape, networks.maps, networks.network(), rows)
+    posterior = networks.posterior(_flow(networks, networks.features) if block.posterior == "iaf" else None)
+    prior = AutoregressivePrior(_flow(networks)) if block.prior == "af" else GaussianPrior()
+    decoder: FactorizedDecoder | AutoregressiveDecoder
+    if block.decoder == "factorized":
+        decoder = FactorizedDecoder(networks.generator(networks.likelihood.parameters), networks.likelihood)
+    else:
+        decoder = AutoregressiveDecoder(networks.generator(networks.maps), networks.network())
+    return LatentVariableModel(shape, networks.latent_dim, posterior, prior, decoder, rows)
+
+
+def _flow(networks: BinaryNetworks | ColorNetworks, context: int = 0) -> AutoregressiveFlow:
+    return AutoregressiveFlow(networks.shift(context) for _ in range(networks.block.flow_steps))
+
+
+def rows_that_fit(numbers: int, image_shape: Shape, most: int) -> int:
+    """How many images × samples of so many `numbers` a pixel, float32, are in the working set; `most` at most."""
+    _, height, width = image_shape
+    return max(1, min(most, WORKING_SET // (4 * numbers * height * width)))
 
 
 def _shape(default: Shape, wanted: Shape | None) -> Shape:
@@ -46,12 +72,6 @@ def _shape(default: Shape, wanted: Shape | None) -> Shape:
     return wanted
 
 
-def rows_that_fit(numbers: int, image_shape: Shape, most: int) -> int:
-    """How many images × samples of so many `numbers` a pixel, float32, are in the working set; `most` at most."""
-    _, height, width = image_shape
-    return max(1, min(most, WORKING_SET // (4 * numbers * height * width)))
-
-
 def _block(name_or_block: str | Mapping[str, Any] | Block) -> Block:
     if isinstance(name_or_block, ModelConfig | ColorModelConfig):
         return name_or_block
@@ -61,99 +81,3 @@ def _block(name_or_block: str | Mapping[str, Any] | Block) -> Block:
     if isinstance(name_or_block, Mapping) and "network" in name_or_block:  # which colour models alone have, and must
         return from_mapping(ColorModelConfig, name_or_block, "model")
     return from_mapping(ModelConfig, name_or_block, "model")
-
-
-def _binary_model(block: ModelConfig, image_shape: Shape) -> Model:
-    def network() -> PixelCNN:
-        return PixelCNN(
-            image_shape,
-            block.conditioning_maps,
-            block.filters,
-            block.kernel_size,
-            block.first_kernel_size or block.kernel_size,
-            block.masked_layers,
-            block.tied,
-            block.context,
-            block.conditioning_scale,
-        )
-
-    def generator(maps: int) -> Generator:
-        return Generator(block.latent_dim, block.hidden_units, block.encoder_channels, maps, image_shape)
-
-    def flow(context: int = 0) -> AutoregressiveFlow:
-        steps = range(block.flow_steps)
-        return AutoregressiveFlow(MADE(block.latent_dim, block.flow_hidden_units, context) for _ in steps)
-
-    # held at once: six arrays of a PixelCNN's width, and the encoder's first layers
-    widest = 6 * max(block.filters, block.conditioning_maps) + max(block.encoder_channels)
-    rows = rows_that_fit(widest, image_shape, BINARY_ROWS)
-    if block.posterior == "none":
-        return AutoregressiveModel(image_shape, block.conditioning_maps, network(), rows)
-    posterior = VectorPosterior(
-        image_shape,
-        block.encoder_channels,
-        block.hidden_units,
-        block.latent_dim,
-        flow(block.hidden_units) if block.posterior == "iaf" else None,
-    )
-    prior = _prior(block, flow)
-    decoder: FactorizedDecoder | AutoregressiveDecoder
-    if block.decoder == "factorized":
-        decoder = FactorizedDecoder(generator(image_shape[0]), Bernoulli(image_shape[0]))
-    else:
-        decoder = AutoregressiveDecoder(generator(block.conditioning_maps), network())
-    return LatentVariableModel(image_shape, block.latent_dim, posterior, prior, decoder, rows)
-
-
-def _color_model(block: ColorModelConfig, image_shape: Shape) -> Model:
-    channels, height, width = image_shape
-    if height % 4 or width % 4:
-        allowed = "a height and width that 4 divides, since z has maps of a quarter"
-        raise ParamError(refusal("image_shape", image_shape, allowed))
-    latent_shape = (block.latent_maps, height // 4, width // 4)
-    likelihood = LogisticMixture(block.mixtures, channels)
-
-    def network() -> PixelCNNPP:
-        return PixelCNNPP(
-            channels,
-            block.channels,
-            block.filters,
-            block.blocks,
-            block.context,
-            block.grayscale,
-            likelihood,
-            block.conditioning_scale,
-        )
-
-    def generator(maps: int) -> MapGenerator:
-        return MapGenerator(block.network, block.channels, block.inner_channels, latent_shape, maps)
-
-    def flow(context: int = 0) -> AutoregressiveFlow:
-        steps = range(block.flow_steps)
-        return AutoregressiveFlow(ConvMADE(latent_shape, block.flow_maps, context) for _ in steps)
-
-    # held at once: nine arrays of all blocks of a PixelCNN++, eight of the encoder's, and the mixtures' parameters
-    widest = 9 * block.filters * block.blocks + 8 * max(block.channels, block.inner_channels) + 13 * block.mixtures
-    rows = rows_that_fit(widest, image_shape, COLOR_ROWS)
-    if block.posterior == "none":
-        return AutoregressiveModel(image_shape, block.channels, network(), rows)
-    posterior = MapPosterior(
-        channels,
-        block.network,
-        block.channels,
-        block.inner_channels,
-        block.latent_maps,
-        flow(features_of(block.network, block.inner_channels)) if block.posterior == "iaf" else None,
-    )
-    prior = _prior(block, flow)
-    decoder: FactorizedDecoder | AutoregressiveDecoder
-    if block.decoder == "factorized":
-        decoder = FactorizedDecoder(generator(likelihood.parameters), likelihood)
-    else:
-        decoder = AutoregressiveDecoder(generator(block.channels), network())
-    latent_dim = latent_shape[0] * latent_shape[1] * latent_shape[2]
-    return LatentVariableModel(image_shape, latent_dim, posterior, prior, decoder, rows)
-
-
-def _prior(block: Block, flow: Callable[[], AutoregressiveFlow]) -> GaussianPrior | AutoregressivePrior:
-    return AutoregressivePrior(flow()) if block.prior == "af" else GaussianPrior()

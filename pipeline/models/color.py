@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.latent_parts import Posterior
+from pipeline.config import ColorModelConfig
+from pipeline.models.flows import AutoregressiveFlow, ConvMADE
 from pipeline.models.layers import Conv2d, ConvTranspose2d, residual
-from pipeline.models.likelihoods import scaled
+from pipeline.models.likelihoods import LogisticMixture, scaled
+from pipeline.models.pixelcnnpp import PixelCNNPP
+from pipeline.models.vlae import Posterior
+from pipeline.schema import ParamError, refusal
 
+Shape = tuple[int, int, int]
 Network = Literal["resnet", "densenet"]
 BLOCKS = (2, 2, 3)
 """ResNet blocks at full, half and quarter size."""
@@ -57,65 +63,102 @@ class MapPosterior(Posterior):
     levels (B, C, H, W) → 3×3, `channels` maps → blocks → stride 2, `inner` maps → blocks → stride 2 → blocks → 1×1.
     """
 
-    def __init__(
-        self,
-        image_channels: int,
-        network: Network,
-        channels: int,
-        inner: int,
-        latent_maps: int,
-        flow: AutoregressiveFlow | None = None,
-    ) -> None:
+    def __init__(self, block: ColorModelConfig, image_channels: int, flow: AutoregressiveFlow | None = None) -> None:
         super().__init__(flow)
-        layers: list[nn.Module] = [Conv2d(image_channels, channels)]
-        width = channels
+        layers: list[nn.Module] = [Conv2d(image_channels, block.channels)]
+        width = block.channels
         for level, blocks in enumerate(BLOCKS):
             if level:
-                layers += [nn.ELU(), Conv2d(width, inner, stride=2)]
-                width = inner
-            made, width = trunk(network, width, blocks)
+                layers += [nn.ELU(), Conv2d(width, block.inner_channels, stride=2)]
+                width = block.inner_channels
+            made, width = trunk(block.network, width, blocks)
             layers += made
         self.layers = nn.Sequential(*layers)
         of_mean_and_log_scale = torch.tensor([[0.0, START_LOG_SCALE], [1.0, 0.1]])
-        mean, scale = of_mean_and_log_scale.repeat_interleave(latent_maps, 1)
-        self.head = Conv2d(width, 2 * latent_maps, 1, initial_mean=mean, initial_scale=scale)
+        mean, scale = of_mean_and_log_scale.repeat_interleave(block.latent_maps, 1)
+        self.head = Conv2d(width, 2 * block.latent_maps, 1, initial_mean=mean, initial_scale=scale)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The features are maps (B, `features_of`, H/4, W/4)."""
+        """The features are maps of a quarter of the size, (B, …, H/4, W/4)."""
         features = F.elu(self.layers(scaled(x).contiguous(memory_format=torch.channels_last)))
         mean, log_scale = (part.flatten(1) for part in self.head(features).float().chunk(2, 1))
         return mean, log_scale, features
 
 
-def features_of(network: Network, inner: int) -> int:
-    """Maps of the encoder's features."""
-    return trunk(network, inner, BLOCKS[-1])[1]
-
-
 class MapGenerator(nn.Module):
     """The encoder's mirror image: z (B, D) to maps (B, `maps`, H, W), the last by a 1×1 convolution."""
 
-    def __init__(
-        self,
-        network: Network,
-        channels: int,
-        inner: int,
-        latent_shape: tuple[int, int, int],
-        maps: int,
-    ) -> None:
+    def __init__(self, block: ColorModelConfig, latent_shape: Shape, maps: int) -> None:
         super().__init__()
         self.latent_shape = latent_shape
-        layers: list[nn.Module] = [Conv2d(latent_shape[0], inner, 1)]
-        width, size = inner, latent_shape[1:]
+        layers: list[nn.Module] = [Conv2d(latent_shape[0], block.inner_channels, 1)]
+        width, size = block.inner_channels, latent_shape[1:]
         for level, blocks in reversed(list(enumerate(BLOCKS))):
-            made, width = trunk(network, width, blocks)
+            made, width = trunk(block.network, width, blocks)
             layers += made
             if level:
                 size = (2 * size[0], 2 * size[1])
-                outputs = inner if level > 1 else channels
+                outputs = block.inner_channels if level > 1 else block.channels
                 layers += [nn.ELU(), ConvTranspose2d(width, outputs, size)]
                 width = outputs
         self.layers = nn.Sequential(*layers, nn.ELU(), Conv2d(width, maps, 1))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z.view(-1, *self.latent_shape).contiguous(memory_format=torch.channels_last))
+
+
+@dataclass(frozen=True)
+class ColorNetworks:
+    """The networks of a block of `color_models`, for build.py to compose; ParamError if z has no whole maps."""
+
+    block: ColorModelConfig
+    image_shape: Shape
+
+    most_rows = 64
+    """Images × samples in one pass without gradients: with the paper's sizes 0.6 GB."""
+
+    def __post_init__(self) -> None:
+        if self.image_shape[1] % 4 or self.image_shape[2] % 4:
+            allowed = "a height and width that 4 divides, since z has maps of a quarter"
+            raise ParamError(refusal("image_shape", self.image_shape, allowed))
+
+    @property
+    def likelihood(self) -> LogisticMixture:
+        return LogisticMixture(self.block.mixtures, self.image_shape[0])
+
+    @property
+    def latent_shape(self) -> Shape:
+        return self.block.latent_maps, self.image_shape[1] // 4, self.image_shape[2] // 4
+
+    @property
+    def latent_dim(self) -> int:
+        return math.prod(self.latent_shape)
+
+    @property
+    def maps(self) -> int:
+        """Conditioning maps of the decoder."""
+        return self.block.channels
+
+    @property
+    def numbers(self) -> int:
+        """Held at once, of each pixel: nine arrays of a PixelCNN++'s blocks, eight of the encoder's, the mixtures."""
+        of_the_encoder = 8 * max(self.block.channels, self.block.inner_channels)
+        return 9 * self.block.filters * self.block.blocks + of_the_encoder + 13 * self.block.mixtures
+
+    @property
+    def features(self) -> int:
+        """Maps of the encoder, which an IAF posterior's shifts see."""
+        return trunk(self.block.network, self.block.inner_channels, BLOCKS[-1])[1]
+
+    def shift(self, context: int) -> ConvMADE:
+        """A step of a flow."""
+        return ConvMADE(self.latent_shape, self.block.flow_maps, context)
+
+    def posterior(self, flow: AutoregressiveFlow | None) -> MapPosterior:
+        return MapPosterior(self.block, self.image_shape[0], flow)
+
+    def generator(self, maps: int) -> MapGenerator:
+        return MapGenerator(self.block, self.latent_shape, maps)
+
+    def network(self) -> PixelCNNPP:
+        return PixelCNNPP(self.block, self.likelihood)

@@ -1,16 +1,15 @@
 """What every model offers to its user, and what it asks of the values it is given.
 
 The public methods look at their arguments once, and a ValueError says what they want. Loops that made the values
-themselves, in training and evaluation, call what stands behind: `parts` and `code_lengths`, which check nothing.
+themselves, in training and evaluation, call what stands behind: `parts`, `code_lengths` and the like check nothing.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from pipeline.models.likelihoods import Bernoulli, LogisticMixture
 
@@ -18,7 +17,8 @@ from pipeline.models.likelihoods import Bernoulli, LogisticMixture
 class ImageModel(nn.Module):
     """A density over images (B, C, H, W) float32, binary ones in {0, 1}, colours in levels 0 … 255. In nats per image.
 
-    `rows_at_once` is how many images × samples one pass without gradients holds in memory.
+    `rows_at_once` is how many images × samples one pass without gradients holds in memory. Every method that draws
+    takes a random generator `rng`, on the model's device; without one torch's own is used.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], rows_at_once: int) -> None:
@@ -30,65 +30,72 @@ class ImageModel(nn.Module):
         """What a pixel is drawn from; it says which values an image has."""
         raise NotImplementedError
 
-    def parts(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+    def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
         """`loss` of images that need no check."""
         raise NotImplementedError
 
-    def code_lengths(self, x: Tensor, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+    def code_lengths(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """`loss` at several draws of each image, or at one if it is exact: (draws, B) nats each, without a check."""
         raise NotImplementedError
 
-    def draw_images(self, n: int, generator: Generator | None = None) -> Tensor:
+    def bound(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> Tensor:
+        """`log_prob` without a check."""
+        raise NotImplementedError
+
+    def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
         """`sample` without a check."""
         raise NotImplementedError
 
-    def loss(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+    def loss(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
         """`reconstruction` and `kl`, (B,) each, to be minimised: their sum estimates −ELBO(x) without bias.
 
         For gradients; of many images `elbo` takes less memory.
         """
-        self.check_images(x, generator)
-        return self.parts(x, generator)
+        self.check_images(x, rng)
+        return self.parts(x, rng)
 
     @torch.no_grad()
-    def elbo(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+    def elbo(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """The ELBO of each image at one draw z ~ q(z|x), without a latent log p(x): (B, C, H, W) to (B,)."""
-        return self.log_prob(x, 1, generator)
+        return self.log_prob(x, 1, rng)
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor, importance_samples: int = 64, generator: Generator | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, importance_samples: int = 64, rng: torch.Generator | None = None) -> Tensor:
         """log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q: a lower bound of log p(x) in expectation, rising with K.
 
         (B, C, H, W) to (B,); with K = 1 the ELBO. Without a latent it is log p(x), exact, whatever K is.
         """
         check_count("importance_samples", importance_samples)
-        self.check_images(x, generator)
-        code = sum(self.code_lengths(x, importance_samples, generator))
-        assert isinstance(code, Tensor)
-        return torch.logsumexp(-code, dim=0) - math.log(len(code))
+        self.check_images(x, rng)
+        return self.bound(x, importance_samples, rng)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Tensor:
         """n images (n, C, H, W)."""
         check_count("n", n)
-        self._check_generator(generator)
-        return self.draw_images(n, generator)
+        self._check_rng(rng)
+        return self.draw_images(n, rng)
 
-    def check_images(self, x: Any, generator: Generator | None) -> None:
-        """ValueError unless x are images of this model, on its device like the generator."""
+    def uniforms(self, count: int, rng: torch.Generator | None = None) -> Tensor:
+        """The uniform numbers that `count` images are drawn from: (count, n, H, W), n as the likelihood takes."""
+        shape = (count, self.likelihood.uniforms, *self.image_shape[1:])
+        return torch.rand(shape, generator=rng, device=next(self.parameters()).device)
+
+    def check_images(self, x: Any, rng: torch.Generator | None) -> None:
+        """ValueError unless x are images of this model, on its device like the random generator."""
         self._check_tensor("images", x, self.image_shape)
         held = self.likelihood.holds(x)
         if not held.all():
             wrong = x[~held][0].item()
             raise ValueError(f"images hold {wrong:g}: must hold {self.likelihood.values} alone, which this model is of")
-        self._check_generator(generator)
+        self._check_rng(rng)
 
-    def check_codes(self, z: Any, latent_dim: int, generator: Generator | None) -> None:
-        """The same of codes z."""
-        self._check_tensor("codes", z, (latent_dim,))
+    def check_latents(self, z: Any, latent_dim: int, rng: torch.Generator | None) -> None:
+        """The same of latents z (B, D)."""
+        self._check_tensor("latents", z, (latent_dim,))
         if not z.isfinite().all():
-            raise ValueError("codes hold values that are not finite")
-        self._check_generator(generator)
+            raise ValueError("latents hold values that are not finite")
+        self._check_rng(rng)
 
     def _check_tensor(self, name: str, values: Any, shape: tuple[int, ...]) -> None:
         """Kind, dtype, device and shape (B, *shape), with at least one row."""
@@ -103,14 +110,14 @@ class ImageModel(nn.Module):
             wanted = ", ".join(["B", *map(str, shape)])
             raise ValueError(f"{name} are of shape {tuple(values.shape)}: must be ({wanted}), B at least 1")
 
-    def _check_generator(self, generator: Any) -> None:
+    def _check_rng(self, rng: Any) -> None:
         device = next(self.parameters()).device
-        if generator is None:
+        if rng is None:
             return
-        if not isinstance(generator, Generator):
-            raise ValueError(f"generator = {generator!r}: must be a torch.Generator or None")
-        if generator.device.type != device.type:
-            raise ValueError(f"generator is on {generator.device}: must be on {device}, like the model")
+        if not isinstance(rng, torch.Generator):
+            raise ValueError(f"rng = {rng!r}: must be a torch.Generator or None")
+        if rng.device.type != device.type:
+            raise ValueError(f"rng is on {rng.device}: must be on {device}, like the model")
 
 
 def check_count(name: str, value: Any) -> None:

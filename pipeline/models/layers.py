@@ -46,9 +46,6 @@ class WeightNorm(nn.Module):
     @property
     def weight(self) -> Tensor:
         """g v / ‖v‖ with the mask applied; a unit whose mask is all zero has weight 0, and only its bias."""
-        kept: Tensor | None = self.__dict__.get("_kept")
-        if kept is not None:
-            return kept
         direction: Tensor = self.direction
         gain = self.gain.view([-1 if axis == self.out_axis else 1 for axis in range(direction.dim())])
         if self.mask is not None and self.unused is not None:  # a unit with no input would be divided by its norm, 0
@@ -56,20 +53,7 @@ class WeightNorm(nn.Module):
         return torch._weight_norm(direction, gain, self.out_axis)  # what torch's parametrization calls: one kernel
 
 
-@contextmanager
-def kept_weights(model: nn.Module) -> Iterator[None]:
-    """Inside, every layer's weight is computed once, without gradient: for many small passes, as in sampling."""
-    layers = [module for module in model.modules() if isinstance(module, WeightNorm)]
-    try:
-        for layer in layers:
-            layer.__dict__["_kept"] = layer.weight.detach()
-        yield
-    finally:
-        for layer in layers:
-            layer.__dict__.pop("_kept", None)
-
-
-def doubled(x: Tensor) -> Tensor:
+def concat_elu(x: Tensor) -> Tensor:
     """ELU of x and of −x, as PixelCNN++ has it: (B, C, H, W) to (B, 2C, H, W)."""
     return F.elu(torch.cat([x, -x], 1))
 
@@ -154,21 +138,21 @@ def residual_up(inputs: int, outputs: int, size: tuple[int, int]) -> ResidualBlo
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Draw every direction from `generator`, then set gains and biases from one pass over `images` (B, C, H, W).
+def initialize(model: nn.Module, images: Tensor, rng: torch.Generator) -> None:
+    """Draw every direction from `rng`, then set gains and biases from one pass over `images` (B, C, H, W).
 
     After it each layer's output over this batch has, per unit, its `initial_mean` and `initial_scale`
     (Salimans and Kingma, 2016, section 3). A layer used several times (tied weights) is set at its first use.
-    `model.parts(images, generator)` is the pass.
+    `model.parts(images, rng)` is the pass.
     """
     layers = [module for module in model.modules() if isinstance(module, WeightNorm)]
     for layer in layers:
-        layer.direction.normal_(0.0, 0.05, generator=generator)
+        layer.direction.normal_(0.0, 0.05, generator=rng)
         layer.gain.fill_(1.0)
         layer.bias.fill_(0.0)
     handles = {layer: layer.register_forward_hook(_standardize) for layer in layers}
     try:
-        model.parts(images, generator)  # type: ignore[operator]
+        model.parts(images, rng)  # type: ignore[operator]
     finally:
         for handle in handles.values():
             handle.remove()

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import Conv2d, WeightNorm, doubled
+from pipeline.config import ColorModelConfig
+from pipeline.models.layers import Conv2d, WeightNorm, concat_elu
 from pipeline.models.levels import LUMA
-from pipeline.models.likelihoods import Choose, LogisticMixture, drawn_from, scaled
+from pipeline.models.likelihoods import LogisticMixture, scaled
 from pipeline.models.masked import MaskedConv2d, Reach
-from pipeline.models.pixelcnnpp_sampling import visit_pixelcnnpp
+from pipeline.models.pixelcnn import AutoregressiveNetwork
 
 UPWARD_LEFT = Reach(1, 1, 0)
 """2×2: the pixel, its left neighbour, and the two above them."""
@@ -85,8 +86,8 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor, *earlier: Tensor) -> Tensor:
         if self.earlier is not None:
-            c = c + self.earlier(doubled(*earlier))
-        a, b = self.out(doubled(c)).chunk(2, 1)
+            c = c + self.earlier(concat_elu(*earlier))
+        a, b = self.out(concat_elu(c)).chunk(2, 1)
         return x + a * b.sigmoid()
 
 
@@ -113,7 +114,7 @@ class WindowBlock(nn.Module):
         layers: list[Tensor] = []
         for i, (convolution, gate) in enumerate(self.parts()):
             below = None if i in (0, self.stacks.vertical) else layers[-1]
-            c = convolution(image if below is None else doubled(below))
+            c = convolution(image if below is None else concat_elu(below))
             layers.append(gate(c if below is None else below, c, *before[i : i + 1]))
         return layers
 
@@ -123,11 +124,11 @@ class WindowBlock(nn.Module):
 
     def summarize(self, vertical: Tensor, horizontal: Tensor) -> Tensor:
         """(B, 2F, H, W) from the last layer of each stack: where the block's output starts from, and what moves it."""
-        c = self.summary[0](doubled(vertical)) + self.summary[1](doubled(horizontal))
+        c = self.summary[0](concat_elu(vertical)) + self.summary[1](concat_elu(horizontal))
         return torch.cat([horizontal, c], 1)
 
 
-class PixelCNNPP(nn.Module):
+class PixelCNNPP(AutoregressiveNetwork):
     """p(x | maps) = ∏ p(x_i | window of earlier pixels, maps), x_i a pixel with its channels (Appendix B).
 
     image (B, C, H, W) → `blocks` WindowBlocks, each conditioned on the one before ─┐
@@ -141,28 +142,18 @@ class PixelCNNPP(nn.Module):
 
     luma: Tensor
 
-    def __init__(
-        self,
-        channels: int,
-        maps: int,
-        filters: int,
-        blocks: int,
-        window: str,
-        grayscale: bool,
-        likelihood: LogisticMixture,
-        conditioning_scale: float,
-    ) -> None:
+    def __init__(self, block: ColorModelConfig, likelihood: LogisticMixture) -> None:
         super().__init__()
-        self.grayscale, self.likelihood = grayscale, likelihood
-        self.uniforms = likelihood.uniforms
+        filters, blocks = block.filters, range(block.blocks)
+        self.grayscale, self.likelihood = block.grayscale, likelihood
         self.register_buffer("luma", torch.tensor(LUMA).view(1, -1, 1, 1), persistent=False)
-        seen, self.stacks = 1 if grayscale else channels, Stacks.of_window(window)
-        self.blocks = nn.ModuleList(WindowBlock(seen, filters, self.stacks, first=i == 0) for i in range(blocks))
+        seen, self.stacks = 1 if block.grayscale else likelihood.channels, Stacks.of_window(block.context)
+        self.blocks = nn.ModuleList(WindowBlock(seen, filters, self.stacks, first=i == 0) for i in blocks)
         self.maps_layers = nn.ModuleList(
-            Conv2d(2 * maps, filters, 1, initial_scale=conditioning_scale) for _ in range(blocks)
+            Conv2d(2 * block.channels, filters, 1, initial_scale=block.conditioning_scale) for _ in blocks
         )
-        self.gates = nn.ModuleList(Gate(filters, earlier=i > 0) for i in range(blocks))
-        self.head = Conv2d(2 * filters * blocks, likelihood.parameters, 1, initial_scale=0.5)
+        self.gates = nn.ModuleList(Gate(filters, earlier=i > 0) for i in blocks)
+        self.head = Conv2d(2 * filters * block.blocks, likelihood.parameters, 1, initial_scale=0.5)
 
     def window_blocks(self) -> Iterable[WindowBlock]:
         """The blocks, typed."""
@@ -186,33 +177,11 @@ class PixelCNNPP(nn.Module):
     def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
         """Mixture parameters (k·B, P, H, W) from features (B, …), which start over for k·B maps (k·B, M, H, W)."""
         outputs: list[Tensor] = []
-        maps = doubled(maps)
+        maps = concat_elu(maps)
         parts = features.chunk(len(self.blocks), 1)
         for gate, layer, of_block in zip(self.gates, self.maps_layers, parts, strict=True):
             of_maps = layer(maps).unflatten(0, (-1, len(features)))
             horizontal, c = ((part + of_maps).flatten(0, 1) for part in of_block.chunk(2, 1))
             outputs.append(gate(horizontal, c, *outputs[-1:]))
         with torch.autocast(maps.device.type, enabled=False):  # bfloat16 would round the means to half a level
-            return self.head(doubled(torch.cat(outputs, 1).to(self.head.bias.dtype)))
-
-    def forward(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Mixture parameters (B, P, H, W) of levels x (B, C, H, W), given maps (B, M, H, W)."""
-        return self.conditioned(self.image_features(x), maps)
-
-    def log_prob(self, x: Tensor, maps: Tensor, features: Tensor | None = None) -> Tensor:
-        """log p(x | maps), nats: levels (B, C, H, W) and (k·B, M, H, W), for which x starts over, to (k·B,).
-
-        One set of maps stands for all images. `features`: what `image_features` makes of x, if it is at hand.
-        """
-        features = self.image_features(x) if features is None else features
-        maps = maps.expand(max(len(maps), len(x)), -1, -1, -1)
-        parameters = self.conditioned(features, maps)
-        return self.likelihood.log_prob(parameters, x.repeat(len(maps) // len(x), 1, 1, 1))
-
-    def sample(self, maps: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x | maps), levels (B, C, H, W), from maps (B, M, H, W) and uniforms (B, 1 + C, H, W)."""
-        return self.visit(maps, drawn_from(self.likelihood, uniforms))
-
-    def visit(self, maps: Tensor, choose: Choose) -> Tensor:
-        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
-        return visit_pixelcnnpp(self, maps, choose)
+            return self.head(concat_elu(torch.cat(outputs, 1).to(self.head.bias.dtype)))

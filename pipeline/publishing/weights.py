@@ -10,8 +10,8 @@ import pandas as pd
 from torch import Tensor
 
 from pipeline.evaluation.likelihood import per_image
-from pipeline.models.latent import LatentVariableModel, Model
-from pipeline.models.runs import load_run, save_run
+from pipeline.models.vlae import LatentVariableModel, Model
+from pipeline.saved import load_run, save_run
 
 MOST_MOVED = 0.005
 """Nats by which rounding to float16 may move mean NLL and KL: half of the last digit reported of binary images."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.models.context import context_pixels
+from pipeline.results.context import context_pixels
 from pipeline.results.names import NAMES, TITLES, composition
 from pipeline.units import bits_per_dim, nats_to_bits
 

@@ -30,5 +30,5 @@ class Batches:
         images = self.images[self._order[index * self.batch_size :][: self.batch_size]].float()
         if not self.dynamic:
             return images
-        generator = stream(self.seed, "binarization", step, device=images.device)
-        return (torch.rand(images.shape, generator=generator, device=images.device) * 255 < images).float()
+        rng = stream(self.seed, "binarization", step, device=images.device)
+        return (torch.rand(images.shape, generator=rng, device=images.device) * 255 < images).float()

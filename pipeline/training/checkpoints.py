@@ -27,7 +27,8 @@ PACKAGE = Path(__file__).parents[1]
 LEFT = 60
 """Seconds after which a half-written file is taken for one of a killed run: writing takes a few."""
 ELSEWHERE = "set VLAE_CHECKPOINTS to a folder that can be written to"
-CODE = ("models/*.py", "models/native/*", "training/*.py", "seeding.py")
+CODE = ("models/*.py", "fast/*.py", "fast/cpp/*", "models/native/*", "training/*.py", "seeding.py")
+"""`models/native/` is where C++ lay in the commits that some models were trained at."""
 
 
 def checkpoint_path(identity: dict[str, Any]) -> Path:

@@ -7,7 +7,7 @@ import logging
 import torch
 from torch import Tensor
 
-from pipeline.models.latent import Model
+from pipeline.models.vlae import Model
 
 log = logging.getLogger(__name__)
 

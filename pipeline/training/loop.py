@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.models.latent import Model
 from pipeline.models.layers import initialize
+from pipeline.models.vlae import Model
 from pipeline.progress import HIDDEN
 from pipeline.seeding import stream
 from pipeline.training.batches import Batches
@@ -224,9 +224,9 @@ def _history_row(state: State, batches: Batches, validation: Tensor, plan: Plan)
 @torch.no_grad()
 def validate(model: Model, images: Tensor, seed: int) -> tuple[float, float]:
     """Mean one-sample ELBO and KL of `images` (N, C, H, W), nats per image, with the same noise at every call."""
-    generator = stream(seed, "validation", device=images.device)
+    rng = stream(seed, "validation", device=images.device)
     at_once = min(VALIDATED_AT_ONCE, model.rows_at_once)
-    losses = [model.parts(batch, generator) for batch in images.split(at_once)]
+    losses = [model.parts(batch, rng) for batch in images.split(at_once)]
     reconstruction, kl = (
         torch.cat([parts[name] for parts in losses]).mean().item() for name in ("reconstruction", "kl")
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.models.latent import Model
+from pipeline.models.vlae import Model
 from pipeline.seeding import stream_seed
 from pipeline.training.gradients import gradients_of
 from pipeline.training.objectives import Objective

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.native import Compiled, in_parts
+from pipeline.fast.library import Compiled, in_parts
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 one_pass = Compiled("adamax.cpp")

@@ -7,8 +7,7 @@ from scipy.stats import norm
 
 from pipeline.coding.grid import CELLS, NEAR, WIDTH, Normals, from_noise, pop_noise, push_noise, to_noise, value
 from pipeline.coding.stack import PARTS, Stack, random_words
-from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.made import MADE, ConvMADE
+from pipeline.models.flows import MADE, AutoregressiveFlow, ConvMADE
 
 
 def flow(maps, spread, context=0):

@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import all_binary_images
 
+from pipeline.config import ModelConfig
 from pipeline.data import fetch, prepare, textures
 from pipeline.data.textures import TextureSource, grid
 from pipeline.errors import DataError
-from pipeline.models.decoders import PixelCNN
+from pipeline.models.pixelcnn import PixelCNN
 
 SMALL = TextureSource(size=3, density=0.7, board=1.1, left=0.5, up=-0.9)
 EVERY_IMAGE = all_binary_images(3, 3).numpy().astype(np.uint8)
@@ -117,7 +118,9 @@ def test_window_decoder_with_the_sources_weights_is_exact_given_the_factors():
     """The window 2x1 contains what the source sees: its decoder needs only the factors, as maps, to be exact."""
     source = TextureSource(size=6, left=0.6, up=-0.9)
     images, factors = source.draw(50, np.random.RandomState(0))
-    network = PixelCNN((1, 6, 6), 1, 1, 3, 3, 1, False, "2x1", 1.0).requires_grad_(False)
+    sizes = {"filters": 1, "masked_layers": 1, "conditioning_maps": 1}
+    block = ModelConfig("gaussian", "gaussian", "pixelcnn", context="2x1", **sizes)
+    network = PixelCNN(block, (1, 6, 6)).requires_grad_(False)
     shift = 50.0  # so that ELU, at the head, is the identity
     _set(network.image_layer, [[0.0, 2 * source.up], [2 * source.left, 0.0]], 0.0)
     _set(network.maps_layer, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], shift)

@@ -10,8 +10,8 @@ from pipeline.units import bits_per_dim
 
 def images(count, shape=(3, 2, 2), seed=0):
     """Levels that depend on each other: a brightness an image, and noise."""
-    generator = np.random.default_rng(seed)
-    levels = generator.normal(120, 40, (count, 1, 1, 1)) + generator.normal(0, 12, (count, *shape))
+    rng = np.random.default_rng(seed)
+    levels = rng.normal(120, 40, (count, 1, 1, 1)) + rng.normal(0, 12, (count, *shape))
     return levels.round().clip(0, 255).astype(np.uint8)
 
 

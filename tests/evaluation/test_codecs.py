@@ -26,12 +26,12 @@ SIZES = [(28, 28), (6, 10), (4, 5), (33, 17), (1, 1), (1, 5), (2, 2), (3, 9)]
 
 def blobs(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     """(count, 1, height, width) uint8 in {0, 1}: random rectangles of ink."""
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     images = np.zeros((count, 1, height, width), np.uint8)
     for image in images:
         for _ in range(4):
-            top, left = generator.integers(max(1, height - 1)), generator.integers(max(1, width - 1))
-            image[0, top : top + generator.integers(2, max(3, height)), left : left + generator.integers(1, 5)] = 1
+            top, left = rng.integers(max(1, height - 1)), rng.integers(max(1, width - 1))
+            image[0, top : top + rng.integers(2, max(3, height)), left : left + rng.integers(1, 5)] = 1
     return images
 
 

@@ -17,8 +17,8 @@ def gaussian_channel(
     count: int, signal: list[float], noise: list[float], seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """z, mean and log_scale (count, D) of q(z|x) = N(x, noise²) for x ~ N(0, signal²)."""
-    generator = torch.Generator().manual_seed(seed)
-    mean, unit = (torch.randn(count, len(signal), generator=generator) for _ in range(2))
+    rng = torch.Generator().manual_seed(seed)
+    mean, unit = (torch.randn(count, len(signal), generator=rng) for _ in range(2))
     mean, scale = mean * torch.tensor(signal), torch.tensor(noise).expand(count, -1)
     return mean + scale * unit, mean, scale.log()
 
@@ -74,8 +74,8 @@ def test_a_posterior_that_ignores_the_image_carries_nothing():
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_chunks_and_matrix_products_give_the_direct_sum(monkeypatch, offset):
     monkeypatch.setattr(information, "CODES_AT_ONCE", 32)
-    generator = torch.Generator().manual_seed(3)
-    mean, log_scale, unit = (torch.randn(75, 4, generator=generator).double() for _ in range(3))
+    rng = torch.Generator().manual_seed(3)
+    mean, log_scale, unit = (torch.randn(75, 4, generator=rng).double() for _ in range(3))
     z = mean + log_scale.exp() * unit
     log_q = Independent(Normal(mean, log_scale.exp()), 1).log_prob(z[:, None])
     direct = (log_q.diagonal() - log_q.logsumexp(1)).mean() + math.log(75)

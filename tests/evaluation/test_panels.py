@@ -34,10 +34,10 @@ def recorded(model, monkeypatch):
     return calls
 
 
-def test_interpolations_go_from_one_code_to_the_other_between_their_images(monkeypatch, generator):
+def test_interpolations_go_from_one_code_to_the_other_between_their_images(monkeypatch, rng):
     model, x = build_model(VLAE, SHAPE), binary_images(20, SHAPE)
-    calls, codes = recorded(model, monkeypatch), model.encode(x, generator)
-    rows = interpolations(model, x, codes, generator).unflatten(0, (ROWS, ROWS))
+    calls, codes = recorded(model, monkeypatch), model.encode(x, rng)
+    rows = interpolations(model, x, codes, rng).unflatten(0, (ROWS, ROWS))
     assert torch.equal(rows[:, 0], x[:ROWS])
     assert torch.equal(rows[:, -1], x[ROWS : 2 * ROWS])
     z, uniforms = calls[0]
@@ -47,17 +47,17 @@ def test_interpolations_go_from_one_code_to_the_other_between_their_images(monke
     assert (uniforms == uniforms[0]).all()
 
 
-def test_few_images_give_fewer_rows(generator):
+def test_few_images_give_fewer_rows(rng):
     model, x = build_model(VLAE, SHAPE), binary_images(5, SHAPE)
-    rows = interpolations(model, x, model.encode(x, generator), generator).unflatten(0, (2, ROWS))
+    rows = interpolations(model, x, model.encode(x, rng), rng).unflatten(0, (2, ROWS))
     assert torch.equal(rows[:, 0], x[:2])
     assert torch.equal(rows[:, -1], x[2:4])
 
 
-def test_traversals_move_one_dimension_each_the_liveliest_first(monkeypatch, generator):
+def test_traversals_move_one_dimension_each_the_liveliest_first(monkeypatch, rng):
     model, codes = build_model(VLAE | {"latent_dim": 10}, SHAPE), torch.randn(50, 10) * torch.arange(1, 11)
     calls = recorded(model, monkeypatch)
-    traversals(model, codes, generator)
+    traversals(model, codes, rng)
     moved = calls[0][0].unflatten(0, (ROWS, ROWS)) != codes[0]
     assert [sorted(set(row.nonzero()[:, 1].tolist())) for row in moved] == [
         [int(dimension)] for dimension in codes.std(0).argsort(descending=True)[:ROWS]

@@ -11,11 +11,11 @@ SHAPES = [(1, 8, 8), (1, 28, 28), (1, 6, 10), (3, 5, 3), (2, 1, 9)]
 
 def digits(count: int, shape: tuple[int, int, int] = (1, 12, 12), seed: int = 0) -> np.ndarray:
     """(count, C, H, W) uint8: a bright middle that all share, blobs and noise that are each image's own."""
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     shared = np.exp(-(np.linspace(-2, 2, shape[1])[:, None] ** 2) - np.linspace(-2, 2, shape[2]) ** 2)
-    blobs = generator.random((count, shape[0], 3, 3)).repeat(-(-shape[1] // 3), 2).repeat(-(-shape[2] // 3), 3)
+    blobs = rng.random((count, shape[0], 3, 3)).repeat(-(-shape[1] // 3), 2).repeat(-(-shape[2] // 3), 3)
     ink = shared + 0.5 * blobs[:, :, : shape[1], : shape[2]] - 0.4
-    return (generator.random((count, *shape)) < ink).astype(np.uint8)
+    return (rng.random((count, *shape)) < ink).astype(np.uint8)
 
 
 def repeated(blocks: np.ndarray) -> np.ndarray:
@@ -174,10 +174,10 @@ def test_contrast_is_the_standard_deviation_of_each_block():
 
 
 def test_contrast_is_kept_where_levels_and_patterns_are_not():
-    generator = np.random.default_rng(6)
-    strength = generator.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
-    level, other = generator.random((2, 300, 1, 8, 8)).repeat(4, 3).repeat(4, 4)
-    pattern, redrawn = generator.choice([-1.0, 1.0], (2, 300, 1, 32, 32))
+    rng = np.random.default_rng(6)
+    strength = rng.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
+    level, other = rng.random((2, 300, 1, 8, 8)).repeat(4, 3).repeat(4, 4)
+    pattern, redrawn = rng.choice([-1.0, 1.0], (2, 300, 1, 32, 32))
     originals, copies = (
         np.repeat(low + strength * drawn, 3, axis=1) for low, drawn in ((level, pattern), (other, redrawn))
     )
@@ -186,7 +186,7 @@ def test_contrast_is_kept_where_levels_and_patterns_are_not():
     assert abs(metrics["kept_coarse"]) < 0.1
     assert abs(metrics["kept_fine"]) < 0.1
     assert "kept_contrast" not in kept(originals[:, :1], copies[:, :1], seed=0)
-    other_strength = generator.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
+    other_strength = rng.random((300, 1, 8, 8)).repeat(4, 2).repeat(4, 3)
     metrics = kept(originals, np.repeat(level + other_strength * pattern, 3, axis=1), seed=0)
     assert metrics["kept_coarse_low"] > 0.8
     assert metrics["kept_fine_low"] > 0.5

@@ -1,13 +1,12 @@
 """The models of colour images as wholes: bounds, shapes, networks, and what is refused."""
 
-import math
-
 import pytest
 import torch
 from conftest import COLOR_VLAE, color_images
 
 from pipeline import build_model
 from pipeline.config import ColorModelConfig
+from pipeline.fast import accelerate
 from pipeline.models.color import BLOCKS, DenseBlock, MapGenerator, MapPosterior, trunk
 from pipeline.models.layers import initialize
 from pipeline.schema import ParamError
@@ -22,7 +21,7 @@ BLOCKS_OF_PARTS = [
 
 
 def initialized(block, shape=SHAPE):
-    model = build_model(block, shape)
+    model = accelerate(build_model(block, shape))
     initialize(model, color_images(64, shape), torch.Generator().manual_seed(0))
     return model
 
@@ -38,19 +37,6 @@ def test_a_model_of_any_parts_encodes_decompresses_and_samples_levels(block):
     parts = model.loss(x, torch.Generator().manual_seed(3))
     elbo = model.log_prob(x, 1, torch.Generator().manual_seed(3))
     assert torch.allclose(elbo, -(parts["reconstruction"] + parts["kl"]), rtol=1e-5)
-
-
-@pytest.mark.parametrize("block", BLOCKS_OF_PARTS)
-def test_importance_sampling_in_chunks_is_the_plain_estimate(block, monkeypatch):
-    model, x = initialized(block), color_images(3, SHAPE)
-    whole = model.code_lengths(x, 6, torch.Generator().manual_seed(0))
-    log_prob = model.log_prob(x, 6, torch.Generator().manual_seed(0)).double()
-    monkeypatch.setattr(model, "rows_at_once", 6)
-    with torch.no_grad():
-        chunks = torch.cat(list(model._portions(x, 6, torch.Generator().manual_seed(0))), 1)
-    assert all(torch.allclose(*parts, rtol=1e-5) for parts in zip(whole, chunks, strict=True))
-    weights = -(chunks[0] + chunks[1]).double()
-    assert torch.allclose(log_prob, weights.logsumexp(0) - math.log(6), rtol=1e-5)
 
 
 def test_posterior_and_prior_of_the_flow_agree_with_their_sum_of_terms():
@@ -83,11 +69,11 @@ def test_networks_have_the_papers_blocks():
 
 @pytest.mark.parametrize("network", ["resnet", "densenet"])
 def test_z_is_sixteen_maps_of_a_quarter_of_the_size(network):
-    block = ColorModelConfig(network, "gaussian", "af", "pixelcnnpp")
-    posterior = MapPosterior(3, network, 8, 12, block.latent_maps)
+    block = ColorModelConfig(network, "gaussian", "af", "pixelcnnpp", channels=8, inner_channels=12)
+    posterior = MapPosterior(block, 3)
     mean, log_scale, _ = posterior.encode(color_images(2, (3, 32, 32)))
     assert mean.shape == log_scale.shape == (2, 1024)
-    assert MapGenerator(network, 8, 12, (16, 8, 8), 5)(mean).shape == (2, 5, 32, 32)
+    assert MapGenerator(block, (16, 8, 8), 5)(mean).shape == (2, 5, 32, 32)
 
 
 def test_z_is_not_mostly_noise_at_the_start():

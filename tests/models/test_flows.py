@@ -4,9 +4,10 @@ import pytest
 import torch
 import zuko
 
-from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.latent_parts import AutoregressivePrior, VectorPosterior
-from pipeline.models.made import MADE, ConvMADE
+from pipeline.config import ModelConfig
+from pipeline.models.binary import VectorPosterior
+from pipeline.models.flows import MADE, AutoregressiveFlow, ConvMADE
+from pipeline.models.vlae import AutoregressivePrior
 
 
 def shaken(module):
@@ -155,7 +156,8 @@ def test_prior_samples_have_the_prior_density():
 
 
 def iaf_posterior():
-    return shaken(VectorPosterior((1, 4, 4), (4, 4), 8, 3, vector_flow(3, 2, (20,), context=8)))
+    block = ModelConfig("iaf", "gaussian", "factorized", latent_dim=3, encoder_channels=(4, 4), hidden_units=8)
+    return shaken(VectorPosterior(block, (1, 4, 4), vector_flow(3, 2, (20,), context=8)))
 
 
 def test_iaf_posterior_has_its_density():

@@ -58,13 +58,13 @@ def test_images_of_0_to_255_are_not_taken_for_binary_ones():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda z: z[0], r"codes are of shape \(3,\): must be \(B, 3\)"),
+        (lambda z: z[0], r"latents are of shape \(3,\): must be \(B, 3\)"),
         (lambda z: z[:0], "B at least 1"),
-        (lambda z: torch.zeros(64), r"codes are of shape \(64,\)"),
+        (lambda z: torch.zeros(64), r"latents are of shape \(64,\)"),
         (lambda z: z[:, :2], r"must be \(B, "),
         (lambda z: z * torch.nan, "not finite"),
-        (lambda z: z.double(), "codes are torch.float64: must be torch.float32"),
-        (lambda z: z.tolist(), "codes are of type list"),
+        (lambda z: z.double(), "latents are torch.float64: must be torch.float32"),
+        (lambda z: z.tolist(), "latents are of type list"),
     ],
 )
 def test_decompress_says_what_codes_it_wants(change, message):
@@ -87,9 +87,9 @@ def test_counts_are_positive_integers(block, shape, count):
 def test_a_seed_is_no_generator(block, shape):
     model, x = model_and_images(block, shape)
     for method in methods(model):
-        with pytest.raises(ValueError, match=r"generator = 7: must be a torch\.Generator"):
-            method(x, generator=7)
-    with pytest.raises(ValueError, match=r"generator = 7: must be a torch\.Generator"):
+        with pytest.raises(ValueError, match=r"rng = 7: must be a torch\.Generator"):
+            method(x, rng=7)
+    with pytest.raises(ValueError, match=r"rng = 7: must be a torch\.Generator"):
         model.sample(2, 7)
 
 
@@ -116,11 +116,11 @@ def test_many_images_pass_in_portions_with_the_same_result(block, shape):
 
     def results(rows):
         model.rows_at_once = rows
-        generator = torch.Generator().manual_seed(2)
-        drawn = [model.sample(5, generator), model.log_prob(x, 3, torch.Generator().manual_seed(3))]
+        rng = torch.Generator().manual_seed(2)
+        drawn = [model.sample(5, rng), model.log_prob(x, 3, torch.Generator().manual_seed(3))]
         if hasattr(model, "encode"):
-            drawn.append(model.encode(x, generator))
-            drawn.append(model.decompress(torch.ones(5, model.latent_dim), generator))
+            drawn.append(model.encode(x, rng))
+            drawn.append(model.decompress(torch.ones(5, model.latent_dim), rng))
         return drawn
 
     many, few = results(1000), results(2)

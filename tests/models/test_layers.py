@@ -34,10 +34,10 @@ def test_masked_entries_are_zero_and_get_no_gradient():
 
 
 @pytest.mark.parametrize("block", [VAE, VLAE | {"tied": False}, PIXELCNN | {"tied": False}])
-def test_initialisation_standardises_every_layer(block, generator):
+def test_initialisation_standardises_every_layer(block, rng):
     x = binary_images(64, (1, 12, 12))
     model = build_model(block, image_shape=(1, 12, 12))
-    initialize(model, x, generator)
+    initialize(model, x, rng)
     outputs = {}
     for module in model.modules():
         if isinstance(module, WeightNorm):

@@ -12,8 +12,8 @@ LEVELS = torch.arange(256.0)
 
 def parameters_of(mixture, seed=0, spread=1.0):
     """(1, P, 1): random parameters of one pixel."""
-    generator = torch.Generator().manual_seed(seed)
-    return spread * torch.randn(1, mixture.parameters, 1, generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(1, mixture.parameters, 1, generator=rng)
 
 
 @pytest.mark.parametrize("mean", [-1.5, -1.0, 0.003, 0.97])

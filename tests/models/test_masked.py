@@ -5,14 +5,16 @@ import torch
 from conftest import VLAE
 
 from pipeline import build_model
-from pipeline.models.decoders import PixelCNN
-from pipeline.models.made import MADE
+from pipeline.config import ModelConfig
+from pipeline.models.flows import MADE
 from pipeline.models.masked import MaskedConv2d, Reach, WholeImageConv2d
+from pipeline.models.pixelcnn import PixelCNN
 
 
 def pixelcnn(size=(28, 28), kernel_size=3, layers=6, tied=True, context="stack", first_kernel_size=None):
-    first = first_kernel_size or kernel_size
-    network = PixelCNN((1, *size), 2, 4, kernel_size, first, layers, tied, context, 1.0)
+    sizes = {"kernel_size": kernel_size, "first_kernel_size": first_kernel_size, "masked_layers": layers, "filters": 4}
+    chosen = sizes | {"tied": tied, "context": context, "conditioning_maps": 2, "conditioning_scale": 1.0}
+    network = PixelCNN(ModelConfig("gaussian", "af", "pixelcnn", **chosen), (1, *size))
     maps = torch.randn(1, 2, *size)
     return lambda x: network(x, maps)
 

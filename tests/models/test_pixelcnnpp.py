@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from pipeline.config import ColorModelConfig
+from pipeline.fast import accelerate
 from pipeline.models.layers import initialize
 from pipeline.models.levels import LUMA
 from pipeline.models.likelihoods import LogisticMixture
@@ -12,7 +14,9 @@ WINDOWS = {"3x2": 7, "4x2": 10, "5x3": 17, "6x3": 21, "7x4": 31}
 
 
 def network(window="4x2", grayscale=False, channels=3, mixtures=3, blocks=3):
-    return PixelCNNPP(channels, 4, 6, blocks, window, grayscale, LogisticMixture(mixtures, channels), 1.0)
+    sizes = {"channels": 4, "filters": 6, "blocks": blocks, "mixtures": mixtures}
+    block = ColorModelConfig("resnet", "gaussian", "af", "pixelcnnpp", context=window, grayscale=grayscale, **sizes)
+    return PixelCNNPP(block, LogisticMixture(mixtures, channels))
 
 
 def levels(count, size, channels=3, seed=0):
@@ -73,10 +77,10 @@ def test_a_grayscale_window_sees_luma_alone():
 
 def test_pixels_of_a_tiny_image_sum_to_one():
     """Two pixels of one channel: over all 256² images."""
-    net = PixelCNNPP(1, 4, 6, 2, "3x2", False, LogisticMixture(2, 1), 1.0)
+    net = network("3x2", channels=1, mixtures=2, blocks=2)
     images = torch.cartesian_prod(torch.arange(256.0), torch.arange(256.0)).view(-1, 1, 1, 2)
     with torch.no_grad():
-        log_probs = torch.cat([net.log_prob(part, torch.ones(1, 4, 1, 2)) for part in images.split(8192)])
+        log_probs = torch.cat([net.log_prob(part, torch.ones(len(part), 4, 1, 2)) for part in images.split(8192)])
     assert abs(log_probs.double().exp().sum().item() - 1) < 1e-4
     halves = log_probs.view(256, 256).log_softmax(1)
     assert (halves[0] - halves[255]).abs().max() > 1e-2  # the second pixel depends on the first
@@ -87,9 +91,9 @@ def test_pixels_of_a_tiny_image_sum_to_one():
 @pytest.mark.parametrize("grayscale", [False, True])
 def test_sampling_equals_whole_passes_pixel_by_pixel(window, size, grayscale):
     net = network(window, grayscale).double()
-    generator = torch.Generator().manual_seed(1)
-    maps = torch.randn(3, 4, *size, generator=generator, dtype=torch.float64)
-    uniforms = torch.rand(3, 4, *size, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(1)
+    maps = torch.randn(3, 4, *size, generator=rng, dtype=torch.float64)
+    uniforms = torch.rand(3, 4, *size, generator=rng, dtype=torch.float64)
     x = torch.zeros(3, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         for row in range(size[0]):
@@ -100,8 +104,8 @@ def test_sampling_equals_whole_passes_pixel_by_pixel(window, size, grayscale):
 
 
 def test_features_of_the_image_serve_any_number_of_codes():
-    net, x, maps = network(), levels(2, (6, 6)), torch.randn(6, 4, 6, 6)
-    together = net.log_prob(x, maps, net.image_features(x))
+    net, x, maps = accelerate(network()), levels(2, (6, 6)), torch.randn(6, 4, 6, 6)
+    together = net.log_prob_given(x, net.image_features(x), maps)
     alone = torch.cat([net.log_prob(x, part) for part in maps.split(2)])
     assert torch.allclose(together, alone, atol=1e-3)
 
@@ -124,7 +128,7 @@ def test_every_layer_matters_and_starts_standardised():
             super().__init__()
             self.net = net
 
-        def parts(self, x, generator):
+        def parts(self, x, rng):
             return {"reconstruction": -net.log_prob(x, torch.randn(len(x), 4, 8, 8))}
 
     initialize(Model(), levels(32, (8, 8)), torch.Generator().manual_seed(0))

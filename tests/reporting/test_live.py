@@ -11,11 +11,11 @@ from conftest import ROOT, VAE, VLAE, binary_images
 
 from pipeline.models.build import build_model
 from pipeline.models.layers import initialize
-from pipeline.models.runs import load_run
 from pipeline.reporting.live.bundle import bundle
 from pipeline.reporting.live.page import DIGITS, PAIR, write_page
 from pipeline.reporting.live.rounding import round_weights
 from pipeline.reporting.live.weights import Store
+from pipeline.saved import load_run
 from stages.live import embedded_digits
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))

@@ -10,7 +10,7 @@ from tiny_project import write_project
 from pipeline import build_model
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset
-from pipeline.models.runs import save_run
+from pipeline.saved import save_run
 from stages import evaluate, machine
 
 SHAPE = (1, 5, 3)

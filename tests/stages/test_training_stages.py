@@ -22,9 +22,9 @@ from tiny_project import binary_dataset, color_dataset, known_dataset, write_pro
 
 from pipeline.config import load_params
 from pipeline.data.datasets import Dataset, save
-from pipeline.models import native
-from pipeline.models.runs import load_run
+from pipeline.fast import library as native
 from pipeline.results.runs import read_run
+from pipeline.saved import load_run
 from pipeline.schema import ParamError
 from stages import evaluate, file_sha256, run_stage, train, training
 
@@ -179,7 +179,7 @@ def compiled_anew():
 def test_provenance_tells_whether_a_compiler_was_there(project, monkeypatch, compiled_anew, hidden):
     monkeypatch.chdir(project)
     if hidden:
-        monkeypatch.setattr("pipeline.models.native.shutil.which", lambda name: None)
+        monkeypatch.setattr("pipeline.fast.library.shutil.which", lambda name: None)
     params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
     training.run(params, params.model("pixelcnn", "binary"), binary_dataset(), "pixelcnn", 0, None)
     made_by = json.loads((project / "runs/mnist5k/pixelcnn/seed0/provenance.json").read_text())

@@ -11,7 +11,7 @@ from tiny_runs import images_of, tiny_run
 
 from pipeline.coding.codebook import learn
 from pipeline.coding.pictures import as_picture
-from pipeline.models.runs import save_run
+from pipeline.saved import save_run
 from stages import vlae
 
 

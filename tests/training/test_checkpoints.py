@@ -33,7 +33,8 @@ def test_fingerprint_depends_on_parameters_data_and_code(tmp_path, monkeypatch):
 def test_the_code_that_decides_the_weights_is_covered():
     files = {file.name for pattern in checkpoints.CODE for file in checkpoints.PACKAGE.glob(pattern)}
     assert {
-        "latent.py",
+        "vlae.py",
+        "pixelcnn.py",
         "decoders.py",
         "masked.py",
         "layers.py",

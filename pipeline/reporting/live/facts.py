@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.models.context import context_pixels, seen_rows
-from pipeline.models.latent import LatentVariableModel, Model
-from pipeline.models.runs import load_run
+from pipeline.models.vlae import LatentVariableModel, Model
 from pipeline.reporting.live.rounding import round_weights
+from pipeline.results.context import context_pixels, seen_rows
+from pipeline.saved import load_run
 from pipeline.seeding import stream
 
 MEASURED = 100

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.flows import MADE
 from pipeline.models.layers import ConvTranspose2d, Linear, WeightNorm
-from pipeline.models.made import MADE
 from pipeline.models.masked import MaskedConv2d
 from pipeline.reporting.live.rounding import whole
 

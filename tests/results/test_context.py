@@ -9,7 +9,7 @@ from conftest import COLOR_VLAE, ROOT, VAE, VLAE
 
 from pipeline.config import ModelConfig, load_params
 from pipeline.models.build import build_model
-from pipeline.models.context import context_pixels
+from pipeline.results.context import context_pixels
 from pipeline.schema import from_mapping
 
 SHAPES = [(1, 1), (1, 5), (5, 1), (2, 3), (5, 3), (8, 8), (9, 14)]

@@ -8,17 +8,15 @@ way, a whole pass for every pixel in raster order, up to the rounding of the par
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.models.layers import doubled, kept_weights
+from pipeline.fast.kept import kept_weights
+from pipeline.models.layers import concat_elu
 from pipeline.models.likelihoods import Choose, Front
-
-if TYPE_CHECKING:
-    from pipeline.models.pixelcnnpp import Causal, Gate, PixelCNNPP, WindowBlock
+from pipeline.models.pixelcnnpp import Causal, Gate, PixelCNNPP, WindowBlock
 
 
 @torch.no_grad()
@@ -91,7 +89,7 @@ class _LayerSoFar(_SoFar):
         if not len(here[0]):
             return None
         seen = self.below.seen(here, self.offsets)
-        c = F.conv2d(seen if self.first else doubled(seen), self.kernel, self.bias).transpose(2, 3)
+        c = F.conv2d(seen if self.first else concat_elu(seen), self.kernel, self.bias).transpose(2, 3)
         start = c if self.first else self.below.seen(here, [(0, 0)]).transpose(2, 3)
         output = self.gate(start, c, *before)
         self.add(here, output)

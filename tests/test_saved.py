@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import build_model, load_run
 from pipeline.models.layers import WeightNorm
-from pipeline.models.runs import save_run
+from pipeline.saved import save_run
 
 MODELS = [
     (VLAE, (1, 4, 5)),

@@ -1,5 +1,5 @@
 // The generator's residual blocks, without gradients: an image at a time, so that all of it stays in the cache.
-// Compiled with LANES by compiled.py.
+// Compiled with LANES by kernels.py.
 //
 // A plane holds its channels, rounded up to LANES, of each pixel, with a margin of one pixel of zeros. A block is
 // h + second(elu(first(elu(h)))); one that enlarges the image has transposed convolutions of stride 2 for second and for

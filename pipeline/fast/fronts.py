@@ -7,18 +7,16 @@ image through the network for every pixel in raster order, up to the rounding of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.fast.kept import kept_weights
 from pipeline.models.layers import WeightNorm
 from pipeline.models.likelihoods import Choose, Front
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d
-
-if TYPE_CHECKING:
-    from pipeline.models.decoders import PixelCNN
+from pipeline.models.pixelcnn import PixelCNN
 
 
 @torch.no_grad()
@@ -27,7 +25,11 @@ def visit_pixelcnn(network: PixelCNN, maps: Tensor, choose: Choose) -> Tensor:
 
     maps (B, M, H, W) to x (B, C, H, W) in {0, 1}. Features of the n pixels of a front are (n, B, channels).
     """
-    conditioning = network.maps_layer(maps).permute(2, 3, 0, 1)
+    with kept_weights(network):
+        return _visit(network, network.maps_layer(maps).permute(2, 3, 0, 1), choose)
+
+
+def _visit(network: PixelCNN, conditioning: Tensor, choose: Choose) -> Tensor:
     size, first = conditioning.shape[:3], network.image_layer
     height, width, _ = size
     x = conditioning.new_zeros(*size, network.likelihood.channels)

@@ -23,13 +23,13 @@ from pipeline.caches import user_cache
 
 log = logging.getLogger(__name__)
 
-SOURCES = Path(__file__).with_name("native")
+SOURCES = Path(__file__).with_name("cpp")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
 
 
 @cache
 def library(source: str, **constants: int) -> ctypes.CDLL | None:
-    """native/`source` compiled with these constants, from the user's cache folder if it is there.
+    """cpp/`source` compiled with these constants, from the user's cache folder if it is there.
 
     None, and a warning, where there is no working compiler.
     """
@@ -72,7 +72,7 @@ def _processor() -> str:
 
 
 class Compiled:
-    """A function of native/`source`, compiled with `constants`."""
+    """A function of cpp/`source`, compiled with `constants`."""
 
     def __init__(self, source: str, **constants: int) -> None:
         self.source, self.constants = source, constants

@@ -10,8 +10,8 @@ import torch
 from conftest import PIXELCNN, VLAE, binary_images
 
 from pipeline import build_model
-from pipeline.models import compiled, native
-from pipeline.models.compiled import compiled_generator
+from pipeline.fast import accelerate, kernels, library
+from pipeline.fast.kernels import compiled_generator
 from pipeline.models.layers import initialize
 
 SHAPE = (1, 9, 11)
@@ -35,17 +35,14 @@ def network(model):
 
 def pair(block, shape=SHAPE):
     """A model, and the same layer by layer, with weights far from their initialisation."""
-    model = build_model(block, image_shape=shape)
-    initialize(model, binary_images(32, shape), torch.Generator().manual_seed(0))
+    slow = build_model(block, image_shape=shape)
+    initialize(slow, binary_images(32, shape), torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in slow.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
-    assert network(model) is None or network(model)._compiled() is not None  # or there would be nothing to compare
-    slow = copy.deepcopy(model)
-    for module in slow.modules():
-        if hasattr(module, "compiled"):
-            module.compiled = False
-    return model, slow
+    fast = accelerate(copy.deepcopy(slow))
+    assert network(fast) is None or network(fast).compiled() is not None  # or there would be nothing to compare
+    return fast, slow
 
 
 def gradients(model, x, weights):
@@ -81,7 +78,7 @@ def test_log_prob_and_gradients_are_those_of_the_layers(block, weights):
 @pytest.mark.parametrize("shape", [(1, 9, 11), (1, 28, 28), (1, 5, 2)])
 def test_the_generator_is_that_of_the_layers(block, shape):
     fast, slow = (model.decoder.generator for model in pair(block, shape))
-    assert compiled_generator(fast.geometry).takes(fast)
+    assert compiled_generator(tuple(fast.geometry())).takes(fast)
     z = 3 * torch.randn(5, 3)
     with torch.no_grad():
         assert torch.allclose(fast(z), slow(z), atol=1e-4)
@@ -99,8 +96,8 @@ def test_an_image_of_many_pixels_near_even_odds_is_no_overflow():
 
 def test_each_thread_sums_weight_gradients_of_its_own_in_a_fixed_order(monkeypatch):
     torch.set_num_threads(3)
-    kept, original = [], compiled._gradients
-    monkeypatch.setattr(compiled, "_gradients", lambda *inputs: kept.append(original(*inputs)) or kept[-1])
+    kept, original = [], kernels._gradients
+    monkeypatch.setattr(kernels, "_gradients", lambda *inputs: kept.append(original(*inputs)) or kept[-1])
     model = pair(VLAE | LARGER)[0]
     x = binary_images(7, SHAPE, 1)
     first, second = (gradients(model, x, torch.ones(7))[1] for _ in range(2))
@@ -123,7 +120,7 @@ def test_each_thread_sums_weight_gradients_of_its_own_in_a_fixed_order(monkeypat
 def test_shapes_that_do_not_belong_together_are_refused(images, features, maps):
     net = network(pair(VLAE)[0])
     with pytest.raises(ValueError, match="must be of one size"):
-        net.log_prob(torch.zeros(images), torch.zeros(maps), torch.zeros(features))
+        net.log_prob_given(torch.zeros(images), torch.zeros(features), torch.zeros(maps))
 
 
 def test_gradients_of_the_image_are_those_of_the_layers():
@@ -136,7 +133,7 @@ def test_gradients_of_the_image_are_those_of_the_layers():
 def test_importance_sampling_is_that_of_the_layers(block):
     """The mean of these 40 NLLs agrees within the 0.001 nats that a change of the code may cost."""
     x = binary_images(40, SHAPE, 1)
-    fast, slow = (model.log_prob(x, 16, torch.Generator().manual_seed(2)) for model in pair(block))
+    fast, slow = (model.log_prob(x, 16, torch.Generator().manual_seed(2)) for model in pair(block | {"latent_dim": 16}))
     assert abs(fast.mean() - slow.mean()) < 1e-4
     assert torch.allclose(fast, slow, atol=1e-3)
 
@@ -147,30 +144,31 @@ def test_what_is_not_a_number_stays_visible(place):
     x = binary_images(2, SHAPE)
     maps, features = torch.randn(2, 2, *SHAPE[1:]), net.image_layer(x).detach()
     (features if place == "features" else maps)[1, 1, 3, 3] = torch.nan
-    assert net.log_prob(x, maps, features).isnan().tolist() == [False, True]
+    assert net.log_prob_given(x, features, maps).isnan().tolist() == [False, True]
 
 
 def test_extreme_features_give_the_same():
     fast, slow = map(network, pair(VLAE))
     x = binary_images(2, SHAPE)
     maps, features = torch.randn(2, 2, *SHAPE[1:]), 300 * torch.randn(2, 4, *SHAPE[1:])
-    assert torch.allclose(fast.log_prob(x, maps, features), slow.log_prob(x, maps, features), rtol=1e-4)
+    expected = slow.likelihood.log_prob(slow.conditioned(features, maps), x)
+    assert torch.allclose(fast.log_prob_given(x, features, maps), expected, rtol=1e-4)
 
 
 @pytest.fixture
 def _compiled_anew(monkeypatch, tmp_path):
     """Nothing compiled yet, in this process and in the cache folder, which is `tmp_path`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native.library.cache_clear()
+    library.library.cache_clear()
     yield
-    native.library.cache_clear()
+    library.library.cache_clear()
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86 alone it is known what every processor has")
 @pytest.mark.usefixtures("_compiled_anew")
 @pytest.mark.parametrize("block", [*BLOCKS[:2], BLOCKS[3]])
 def test_registers_of_four_floats_give_the_same(monkeypatch, block):
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-march=x86-64"))
+    monkeypatch.setattr(library, "FLAGS", (*library.FLAGS, "-march=x86-64"))
     model, slow = pair(block)
     assert_same(model, slow, binary_images(3, SHAPE), torch.rand(3))
     z = torch.randn(5, 3)
@@ -181,8 +179,8 @@ def test_registers_of_four_floats_give_the_same(monkeypatch, block):
 @pytest.mark.usefixtures("_compiled_anew")
 def test_without_a_compiler_it_goes_by_the_layers_and_says_so(monkeypatch, caplog):
     fast, slow = (network(model) for model in pair(VLAE))
-    monkeypatch.setattr(native.shutil, "which", lambda name: None)
-    native.library.cache_clear()
+    monkeypatch.setattr(library.shutil, "which", lambda name: None)
+    library.library.cache_clear()
     x, maps = binary_images(3, SHAPE), torch.ones(3, 2, 9, 11)
     assert torch.equal(fast.log_prob(x, maps), slow.log_prob(x, maps))
     assert "no C++ compiler" in caplog.text
@@ -190,8 +188,8 @@ def test_without_a_compiler_it_goes_by_the_layers_and_says_so(monkeypatch, caplo
 
 @pytest.mark.usefixtures("_compiled_anew")
 def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(native, "FLAGS", ("--no-such-flag",))
-    assert native.library("generator.cpp", LANES=16) is None
+    monkeypatch.setattr(library, "FLAGS", ("--no-such-flag",))
+    assert library.library("generator.cpp", LANES=16) is None
     assert "no-such-flag" in caplog.text
     assert not list(tmp_path.rglob("*.so"))
 
@@ -199,16 +197,16 @@ def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path, caplog):
 @pytest.mark.usefixtures("_compiled_anew")
 def test_a_library_is_compiled_again_when_source_or_processor_change(monkeypatch, tmp_path):
     def made():
-        native.library.cache_clear()
-        assert native.library("generator.cpp", LANES=4) is not None
+        library.library.cache_clear()
+        assert library.library("generator.cpp", LANES=4) is not None
         return len(list(tmp_path.rglob("*.so")))
 
     assert (made(), made()) == (1, 1)
-    monkeypatch.setattr(native, "_processor", lambda: "another")
+    monkeypatch.setattr(library, "_processor", lambda: "another")
     assert made() == 2
-    sources = tmp_path / "native"
-    shutil.copytree(native.SOURCES, sources)
-    monkeypatch.setattr(native, "SOURCES", sources)
+    sources = tmp_path / "cpp"
+    shutil.copytree(library.SOURCES, sources)
+    monkeypatch.setattr(library, "SOURCES", sources)
     assert made() == 2
     (sources / "vectors.h").write_text((sources / "vectors.h").read_text() + "// changed")
     assert made() == 3
@@ -216,4 +214,4 @@ def test_a_library_is_compiled_again_when_source_or_processor_change(monkeypatch
 
 def test_the_module_loads_where_processes_cannot_fork_as_on_windows(monkeypatch):
     monkeypatch.delattr("os.register_at_fork")
-    assert "in_parts" in runpy.run_path(native.__file__)
+    assert "in_parts" in runpy.run_path(library.__file__)

@@ -1,5 +1,5 @@
 // log p(image) of a PixelCNN from what its first layer makes of the image, and the gradients: an image at a time, so that
-// all of it stays in the cache. Compiled with CHANNELS, MAPS and LANES (a power of two, no less than these) by compiled.py, which says
+// all of it stays in the cache. Compiled with CHANNELS, MAPS and LANES (a power of two, no less than these) by kernels.py, which says
 // what is computed.
 //
 // A plane holds LANES floats a pixel, with a margin of zeros around the image. Weights come as floats, in order: of the

@@ -9,7 +9,7 @@ from conftest import VAE, VLAE, binary_images
 
 from pipeline import build_model
 from pipeline.data.datasets import Dataset
-from pipeline.evaluation.code import binarized, describe_code, draw_codes, exact_values, probe_code, probe_factors
+from pipeline.evaluation.latent import binarized, describe_code, draw_codes, exact_values, probe_code, probe_factors
 
 SHAPE = (1, 6, 6)
 
@@ -50,7 +50,7 @@ def test_terms_add_up_to_the_kl_and_information_needs_a_gaussian(block):
 
 def test_draws_of_an_image_do_not_depend_on_how_many_follow_in_its_portion(monkeypatch):
     model, x = build_model(VAE, SHAPE), binary_images(6, SHAPE)
-    monkeypatch.setattr("pipeline.evaluation.code.AT_ONCE", 3)
+    monkeypatch.setattr("pipeline.evaluation.latent.AT_ONCE", 3)
     few, many = (draw_codes(model, images, 4, torch.Generator().manual_seed(0))[0] for images in (x[:3], x))
     assert many.shape == (4, 6, 3)
     assert torch.equal(few, many[:, :3])
@@ -66,7 +66,7 @@ def test_the_class_is_read_off_a_code_that_has_it_and_only_with_labels(monkeypat
     with torch.no_grad():
         model.posterior.head.gain[:3] = 1
     assert probe_code(model, labelled, x, x[:40], seed=0)["probe_z"] == 1
-    monkeypatch.setattr("pipeline.evaluation.code.MOST_PROBED", 50)
+    monkeypatch.setattr("pipeline.evaluation.latent.MOST_PROBED", 50)
     assert probe_code(model, labelled, x, x[:40], seed=0)["probe_train_images"] == 50
     assert probe_code(model, Dataset("toy", "binary", False, images, images, images), x, x, seed=0) == {}
 
@@ -92,7 +92,7 @@ def test_factors_are_read_off_a_code_that_tells_them(monkeypatch, told, r2):
     dataset = known(factors, exact=factors * 0.5)
     codes = torch.from_numpy(factors @ np.array([[1.0, 2.0, 0.0], [1.0, -1.0, 3.0]]) + 5)
     z = codes if told else torch.zeros(60, 3)
-    monkeypatch.setattr("pipeline.evaluation.code.draw_codes", lambda _, images, *__: (z[None, : len(images)], None))
+    monkeypatch.setattr("pipeline.evaluation.latent.draw_codes", lambda _, images, *__: (z[None, : len(images)], None))
     images = torch.from_numpy(dataset.test).float()
     report = probe_factors(None, dataset, images, images, seed=0)
     assert report["factors_r2"] == pytest.approx(r2, abs=1e-6)

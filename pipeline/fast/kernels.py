@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.native import Compiled, in_parts
+from pipeline.fast.library import Compiled, in_parts
 
 Layers = Iterable[tuple[Tensor, Tensor]]
 """Weights (outputs, inputs, taps) and biases (outputs,), in the order of use."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.data.datasets import Dataset
 from pipeline.evaluation.information import active_units, activity, mutual_information_bound
 from pipeline.evaluation.probe import linear_map, probe_report, r_squared
-from pipeline.models.latent import LatentVariableModel
+from pipeline.models.vlae import LatentVariableModel
 from pipeline.seeding import stream
 
 DRAWS = 32
@@ -43,13 +43,13 @@ def describe_code(model: LatentVariableModel, images: Tensor, seed: int) -> tupl
 
 @torch.no_grad()
 def draw_codes(
-    model: LatentVariableModel, images: Tensor, draws: int, generator: torch.Generator
+    model: LatentVariableModel, images: Tensor, draws: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """`draws` codes z ~ q(z|x) of each image and their KL terms by dimension: (draws, N, D) each."""
     rows = []
     for batch in images.split(min(AT_ONCE, model.rows_at_once)):
         parameters = model.posterior.encode(batch)
-        rows.append([model.draw(parameters, generator) for _ in range(draws)])
+        rows.append([model.draw(parameters, rng) for _ in range(draws)])
     codes, terms = (torch.cat([torch.stack([draw[part] for draw in row]) for row in rows], dim=1) for part in (0, 1))
     return codes, terms
 
@@ -66,8 +66,8 @@ def probe_code(
         return {}
     size = train[0].numel()
     train, test = train[: min(MOST_PROBED, max(1, MOST_FITTED // size))], test[: max(1, MOST_CLASSIFIED // size)]
-    generator = stream(seed, "probe", device=train.device)
-    train_z, test_z = (draw_codes(model, images, 1, generator)[0][0].cpu().numpy() for images in (train, test))
+    rng = stream(seed, "probe", device=train.device)
+    train_z, test_z = (draw_codes(model, images, 1, rng)[0][0].cpu().numpy() for images in (train, test))
     train_pixels, test_pixels = (images.flatten(1).cpu().numpy() for images in (train, test))
     labels = dataset.train_labels[: len(train)], dataset.test_labels[: len(test)]
     return probe_report(train_z, train_pixels, labels[0], test_z, test_pixels, labels[1], seed)
@@ -84,8 +84,8 @@ def probe_factors(
     if dataset.train_factors is None or dataset.test_factors is None or dataset.exact_factors is None:
         return {}
     train = train[:MOST_PROBED]
-    generator = stream(seed, "probe", device=train.device)
-    train_z, test_z = (draw_codes(model, images, 1, generator)[0][0].cpu().numpy() for images in (train, test))
+    rng = stream(seed, "probe", device=train.device)
+    train_z, test_z = (draw_codes(model, images, 1, rng)[0][0].cpu().numpy() for images in (train, test))
     factors = dataset.test_factors[: len(test)]
     return {
         "factors_r2": r_squared(linear_map(train_z, dataset.train_factors[: len(train)], test_z), factors),
@@ -99,9 +99,9 @@ def exact_values(dataset: Dataset, images: int) -> dict[str, np.ndarray]:
     return {name: value[:images] for name, value in values.items() if value is not None}
 
 
-def binarized(levels: np.ndarray, dynamic: bool, generator: torch.Generator) -> Tensor:
+def binarized(levels: np.ndarray, dynamic: bool, rng: torch.Generator) -> Tensor:
     """Training images (N, C, H, W) uint8 as float; grey levels of a `dynamic` data set are drawn once, in {0, 1}."""
     images = torch.from_numpy(levels).float()
     if not dynamic:
         return images
-    return (torch.rand(images.shape, generator=generator) * 255 < images).float()
+    return (torch.rand(images.shape, generator=rng) * 255 < images).float()

@@ -17,13 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipeline.fast import accelerate
 from pipeline.models.build import build_model
-from pipeline.models.latent import Model
 from pipeline.models.layers import WeightNorm
+from pipeline.models.vlae import Model
 
 
 @dataclass(frozen=True)
-class Run:
+class SavedModel:
     """A loaded run: the model in evaluation state, and the configuration it was trained with."""
 
     model: Model
@@ -41,8 +42,8 @@ def save_run(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> No
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def load_run(folder: str | Path) -> Run:
-    """The model trained in `folder`, on the CPU: a run ("runs/mnist5k/vlae/seed0"), or a model with its first seed.
+def load_run(folder: str | Path, device: torch.device | str = "cpu") -> SavedModel:
+    """The model trained in `folder`, accelerated: a run ("runs/mnist5k/vlae/seed0"), or a model with its first seed.
 
     FileNotFoundError if it is not there, OSError if it cannot be read or its weights are not finite.
     """
@@ -64,7 +65,7 @@ def load_run(folder: str | Path) -> Run:
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise OSError(f"{folder} is damaged, or of another version of the code ({reason}); train it again") from error
-    return Run(model.eval().requires_grad_(False), config)
+    return SavedModel(accelerate(model.eval().requires_grad_(False)).to(device), config)
 
 
 def _masks(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,280 @@
+"""The Variational Lossy Autoencoder (Chen et al., ICLR 2017, arXiv:1611.02731), from prior to decompression.
+
+A latent-variable model p(x) = ∫ p(x|z) p(z) dz (section 2) with approximate posterior q(z|x). Its decoder draws every
+pixel from z and from a few earlier pixels alone, p(x|z) = ∏ p(x_i | z, x_WindowAround(i)) (section 3.1), so that z has
+to say what the window cannot see; its prior is an autoregressive flow (section 3.2). With a decoder of pixels that are
+independent given z it is a VAE, without z the Unconditional Decoder. The networks are elsewhere: encoder and generator
+in binary.py (Appendix A) and color.py (Appendix B), decoders in pixelcnn.py and pixelcnnpp.py, flows in flows.py.
+
+    x (B, C, H, W) ─ encoder ─ q(z|x) ─ z (B, D) ─ generator ─ maps (B, M, H, W) ─┬→ p(x|z)
+                                        p(z) ┘           earlier pixels of x ─────┘
+
+Not implemented: a bits-back coder here (`code_lengths` are what one would need), free bits and other objectives (in
+training), and a mean-and-scale flow (ours shifts alone, as the paper's does: its log det is 0). All in nats per image.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.flows import AutoregressiveFlow
+from pipeline.models.interface import ImageModel
+from pipeline.models.likelihoods import Bernoulli, Choose, LogisticMixture, drawn_from
+from pipeline.models.pixelcnn import AutoregressiveNetwork
+
+
+def standard_normal_terms(z: Tensor) -> Tensor:
+    """log N(z_d; 0, 1) of each dimension in nats: (B, D) to (B, D)."""
+    return -0.5 * (z.square() + math.log(2 * math.pi))
+
+
+class GaussianPrior(nn.Module):
+    """p(z) = N(0, I). Like all densities of z a term for each dimension, so that the KL can be told by dimension."""
+
+    def log_prob_terms(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D) nats, whose sum over D is log p(z)."""
+        return standard_normal_terms(z)
+
+    def transform(self, noise: Tensor) -> Tensor:
+        """(B, D) standard normal noise to (B, D) draws from the prior."""
+        return noise
+
+    def noise(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D): the inverse of `transform`."""
+        return z
+
+
+class AutoregressivePrior(nn.Module):
+    """AF prior: z = f(ε), ε ~ N(0, I), log p(z) = log N(f⁻¹(z); 0, I) + log|det dε/dz| (section 3.2, equation 11).
+
+    The determinant is 1, f being made of shifts.
+    """
+
+    def __init__(self, flow: AutoregressiveFlow) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def log_prob_terms(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place."""
+        terms = standard_normal_terms(self.noise(z))
+        return terms.flip(-1) if len(self.flow.shifts) % 2 else terms
+
+    def transform(self, noise: Tensor) -> Tensor:
+        """(B, D) standard normal noise to (B, D) draws from the prior."""
+        return self.flow(noise)
+
+    def noise(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D): the inverse of `transform`."""
+        return self.flow.inverse(z)
+
+
+class Posterior(nn.Module):
+    """q(z|x): a Gaussian N(μ(x), diag σ(x)²), whose draws an inverse autoregressive `flow` may move by shifts.
+
+    The shifts see what the encoder has computed as context (Kingma et al., 2016, section 3). They are the AF prior's,
+    run in the direction that takes one pass a step; with determinant 1 they leave log q as it was. A subclass encodes.
+    """
+
+    def __init__(self, flow: AutoregressiveFlow | None = None) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, H, W) to mean and log standard deviation, (B, D) each, and the features behind them, (B, …)."""
+        raise NotImplementedError
+
+    def sample(self, parameters: tuple[Tensor, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """z (B, D), without a flow μ + σ·noise, and terms (B, D) whose sum over D is log q(z|x) in nats.
+
+        `parameters` from `encode`, noise ~ N(0, I).
+        """
+        mean, log_scale, features = parameters
+        z = mean + log_scale.exp() * noise
+        return z if self.flow is None else self.flow.inverse(z, features), standard_normal_terms(noise) - log_scale
+
+
+class FactorizedDecoder(nn.Module):
+    """p(x|z) = ∏ p(x_i | z): every pixel independent of the others given z, which `generator` makes parameters of."""
+
+    def __init__(self, generator: nn.Module, likelihood: Bernoulli | LogisticMixture) -> None:
+        super().__init__()
+        self.generator, self.likelihood = generator, likelihood
+
+    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats: (B, C, H, W) and (B, D) to (B,)."""
+        return self.likelihood.log_prob(self.generator(z), x)
+
+    def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
+        """x ~ p(x|z) from z (B, D) and uniforms (B, n, H, W), as many as the likelihood takes."""
+        return self.visit(z, drawn_from(self.likelihood, uniforms))
+
+    def visit(self, z: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of the parameters of all pixels at once."""
+        parameters = self.generator(z)
+        size = parameters.shape[2:]
+        rows, columns = torch.cartesian_prod(*map(torch.arange, size)).unbind(1)
+        return choose((rows, columns), parameters.flatten(2)[:, :, None]).view(len(z), -1, *size)
+
+
+class AutoregressiveDecoder(nn.Module):
+    """p(x|z) = ∏ p(x_i | z, x_WindowAround(i)) (section 3.1): `network`, given maps that `generator` makes of z.
+
+    A PixelCNN for binary images, a PixelCNN++ for colours.
+    """
+
+    def __init__(self, generator: nn.Module, network: AutoregressiveNetwork) -> None:
+        super().__init__()
+        self.generator, self.network, self.likelihood = generator, network, network.likelihood
+
+    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """As of the factorized decoder."""
+        return self.network.log_prob(x, self.generator(z))
+
+    def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
+        """x ~ p(x|z), pixel by pixel."""
+        return self.network.sample(self.generator(z), uniforms)
+
+    def visit(self, z: Tensor, choose: Choose) -> Tensor:
+        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
+        return self.network.visit(self.generator(z), choose)
+
+
+class LatentVariableModel(ImageModel):
+    """p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2): VAE or VLAE, as the decoder is."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int,
+        posterior: Posterior,
+        prior: GaussianPrior | AutoregressivePrior,
+        decoder: FactorizedDecoder | AutoregressiveDecoder,
+        rows_at_once: int,
+    ) -> None:
+        super().__init__(image_shape, rows_at_once)
+        self.latent_dim = latent_dim
+        self.posterior, self.prior, self.decoder = posterior, prior, decoder
+
+    @property
+    def likelihood(self) -> Bernoulli | LogisticMixture:
+        """Of the decoder."""
+        return self.decoder.likelihood
+
+    def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
+        """−log p(x|z) (`reconstruction`) and log q(z|x) − log p(z) (`kl`) at one z ~ q: (B, C, H, W) to (B,) each.
+
+        −ELBO(x) = E_q [reconstruction + kl], which is the Bits-Back code length of x (section 2.2).
+        """
+        z, kl = self.draw(self.posterior.encode(x), rng)
+        return {"reconstruction": -self.decoder.log_prob(x, z), "kl": kl.sum(-1)}
+
+    def draw(self, parameters: tuple[Tensor, ...], rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """z ~ q(z|x) and the terms of log q(z|x) − log p(z) by dimension, nats: (B, D) each.
+
+        `parameters` are what the posterior's `encode` has made of the images.
+        """
+        z, log_q = self.posterior.sample(parameters, self._noise(len(parameters[0]), rng))
+        return z, log_q - self.prior.log_prob_terms(z)
+
+    def bound(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> Tensor:
+        """log 1/K Σ_k p(x, z_k) / q(z_k|x) with K = `draws`, z_k ~ q(z|x) (Burda et al., 2016): to (B,) nats.
+
+        The ELBO with K = 1; the paper's NLL is its negative with K = 4096, of colours 512 (Appendix A and B).
+        """
+        reconstruction, kl = self.code_lengths(x, draws, rng)
+        log_weights = -(reconstruction + kl)
+        return torch.logsumexp(log_weights, dim=0) - math.log(draws)
+
+    @torch.no_grad()
+    def code_lengths(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """`parts` at several z_k ~ q(z|x) of each image: −log p(x|z_k) and log q(z_k|x) − log p(z_k), (draws, B) nats.
+
+        Their negative sum is the log importance weight of z_k.
+        """
+        batches = [[self.parts(batch, rng) for _ in range(draws)] for batch in x.split(self.rows_at_once)]
+        reconstruction, kl = (
+            torch.cat([torch.stack([parts[name] for parts in batch]) for batch in batches], 1)
+            for name in ("reconstruction", "kl")
+        )
+        return reconstruction, kl
+
+    def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+        """z ~ p(z), x ~ p(x|z): (n, C, H, W)."""
+        z = self.prior.transform(self._noise(n, rng))
+        return self.decoded(z, self.uniforms(n, rng))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """z ~ q(z|x), the lossy code: (B, C, H, W) to (B, D)."""
+        self.check_images(x, rng)
+        return self.draw(self.encoded(x), rng)[0]
+
+    @torch.no_grad()
+    def encoded(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What the posterior's `encode` makes of any number of images, without a check."""
+        batches = (self.posterior.encode(batch) for batch in x.split(self.rows_at_once))
+        return tuple(torch.cat(part) for part in zip(*batches, strict=True))
+
+    @torch.no_grad()
+    def decompress(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """x ~ p(x|z), the lossy decompression (section 4.1): (B, D) to (B, C, H, W)."""
+        self.check_latents(z, self.latent_dim, rng)
+        return self.decoded(z, self.uniforms(len(z), rng))
+
+    @torch.no_grad()
+    def decoded(self, z: Tensor, uniforms: Tensor) -> Tensor:
+        """x ~ p(x|z) from `uniforms` of as many images, without a check: (B, D) to (B, C, H, W)."""
+        rows = zip(z.split(self.rows_at_once), uniforms.split(self.rows_at_once), strict=True)
+        return torch.cat([self.decoder.sample(*some) for some in rows])
+
+    def _noise(self, count: int, rng: torch.Generator | None) -> Tensor:
+        return torch.randn(count, self.latent_dim, generator=rng, device=next(self.parameters()).device)
+
+
+class AutoregressiveModel(ImageModel):
+    """The Unconditional Decoder: a PixelCNN or PixelCNN++ with learned constants for conditioning maps; p(x) is exact.
+
+    The paper does not say what stands in for z's maps; constants let a pixel know where it is.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], maps: int, network: AutoregressiveNetwork, rows_at_once: int
+    ) -> None:
+        super().__init__(image_shape, rows_at_once)
+        self.network = network
+        self.maps = nn.Parameter(torch.zeros(1, maps, *image_shape[1:]))
+
+    @property
+    def likelihood(self) -> Bernoulli | LogisticMixture:
+        """Of the network."""
+        return self.network.likelihood
+
+    def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
+        """−log p(x) as `reconstruction`, and a `kl` of zero: (B, C, H, W) to (B,) each."""
+        reconstruction = -self.network.log_prob(x, self._maps(len(x)))
+        return {"reconstruction": reconstruction, "kl": torch.zeros_like(reconstruction)}
+
+    @torch.no_grad()
+    def code_lengths(self, x: Tensor, draws: int = 1, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """−log p(x) and zeros, (1, B) nats each; the other arguments are not needed."""
+        exact = torch.cat([self.parts(batch)["reconstruction"] for batch in x.split(self.rows_at_once)])[None]
+        return exact, torch.zeros_like(exact)
+
+    def bound(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> Tensor:
+        """log p(x) itself, whatever `draws` is: to (B,) nats."""
+        return -self.code_lengths(x)[0][0]
+
+    @torch.no_grad()
+    def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+        """n images (n, C, H, W)."""
+        uniforms = self.uniforms(n, rng).split(self.rows_at_once)
+        return torch.cat([self.network.sample(self._maps(len(some)), some) for some in uniforms])
+
+    def _maps(self, count: int) -> Tensor:
+        return self.maps.expand(count, -1, -1, -1)
+
+
+Model = LatentVariableModel | AutoregressiveModel
