@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import pytest
 import torch
 from browser import chromium, missing
 from conftest import ROOT, VAE, VLAE, binary_images
 
+from pipeline.config import ModelConfig
 from pipeline.models.build import build_model
 from pipeline.models.layers import initialize
 from pipeline.reporting.live.bundle import bundle
-from pipeline.reporting.live.page import DIGITS, PAIR, write_page
+from pipeline.reporting.live.page import DIGITS, TEXTURES, write_page
 from pipeline.reporting.live.rounding import round_weights
 from pipeline.reporting.live.weights import Store
-from pipeline.saved import load_run
+from pipeline.saved import load_run, save_run
+from pipeline.schema import from_mapping
 from stages.live import embedded_digits
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -111,16 +114,30 @@ def some_digits():
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_a_published_model_says_the_same_of_digits(ask, some_digits, name):
-    count = 100 if name == PAIR[1] else 4
+    count = 100 if name == "context_stack" else 4
     run = load_run(ROOT / "published/mnist_static" / name)
     given = some_digits[:count], *numbers(run.model, some_digits[:count])
     assert_same(ask(run.model, run.config["model_config"], *given), run.model, *given)
 
 
+def publish_textures(folder):
+    """Untrained models of textures, and what is known of these."""
+    for name, kind in zip(TEXTURES, ("vae", "window", "full"), strict=True):
+        block = from_mapping(ModelConfig, KINDS[kind] | {"latent_dim": 8}, "model")
+        config = {"model_config": asdict(block), "image_shape": [1, 12, 12]}
+        save_run(folder / name, build_model(block, (1, 12, 12)), config)
+        (folder / name / "metrics.json").write_text('{"exact_information": 2.0794415}')
+
+
 @pytest.fixture(scope="module")
 def file(made_once):
+    """The page with all that can be on it."""
+
     def write(folder):
-        write_page(ROOT / "published", embedded_digits(), folder / "live.html")
+        (folder / "published").mkdir()
+        (folder / "published/mnist_static").symlink_to(ROOT / "published/mnist_static")
+        publish_textures(folder / "published/textures")
+        write_page(folder / "published", embedded_digits(), folder / "live.html")
 
     return made_once("live", write) / "live.html"
 
@@ -143,8 +160,8 @@ def live(context, file):
 
 
 def bars(live, place="[data-card] [data-part=bar]") -> list[tuple[int, int]]:
-    """Bits of code and pixels that the bars tell once no job is under way."""
-    live.wait_for_selector("body:not([data-busy])")
+    """Bits of code and pixels that the bars tell once they are computed."""
+    live.wait_for_selector("body:not([data-busy~=all], [data-busy~=bits], [data-busy~=context-bits])")
     labels = [one.get_attribute("aria-label") for one in live.query_selector_all(f"{place} .bar")]
     return [tuple(map(int, re.findall(r"(-?\d+) bits", label))) for label in labels]
 
@@ -196,6 +213,13 @@ def test_the_more_the_decoder_sees_the_shorter_is_the_code(live):
     live.focus("#context [data-part=slider]")
     live.keyboard.press("End")
     assert live.inner_text("#context [data-part=title]") == "every earlier pixel"
+
+
+def test_textures_are_there_once_they_are_published(live):
+    assert "3.0 bits that are global" in live.inner_text("#textures")
+    live.click("#texture-picks button:nth-child(2)")
+    live.wait_for_selector("body:not([data-busy~=textures-bits])")
+    assert len([code for code, _ in bars(live, "#textures [data-part=bars]")]) == len(TEXTURES)
 
 
 def test_map_and_sliders_redraw(live):

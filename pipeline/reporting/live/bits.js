@@ -1,7 +1,7 @@
 // How many bits an image takes: those of its code and those of its pixels, as a bar, and the code's by dimension.
 
-const LEAST_SCALE = 150,
-  HIGHEST = 4; // bits: a bar's full width, and the height of a dimension's
+const LEAST_SCALE = 150; // bits, of a bar at its full width
+const HIGHEST = 4; // bits, of a dimension at its full height
 
 export const bitsOf = (nats) => nats / Math.LN2;
 export const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
@@ -19,8 +19,8 @@ export class Bars {
     this.totals = new Map();
     this.bars = new Map();
     for (const [name, place] of Object.entries(places)) {
-      const parts = [element("span", "code"), element("span", "pixels")],
-        bar = element("div", "bar", ...parts);
+      const parts = [element("span", "code"), element("span", "pixels")];
+      const bar = element("div", "bar", ...parts);
       bar.setAttribute("role", "img");
       place.replaceChildren(bar);
       this.bars.set(name, { bar, parts });

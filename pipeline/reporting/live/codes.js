@@ -2,8 +2,8 @@
 
 import { fill, makePicture, paint } from "./pictures.js";
 
-const STEPS = 8,
-  SEED = 7;
+const STEPS = 8;
+const SEED = 7;
 
 // A walk from one image to another, by each model.
 export class Walk {
@@ -35,8 +35,8 @@ export class Walk {
 export class Dimension {
   // `orders`: by model, its dimensions from the busiest on; `spread`: by model, mean and deviation of each.
   constructor(root, orders, spread, requests) {
-    const find = (part) => root.querySelector(`[data-part="${part}"]`),
-      names = Object.keys(orders);
+    const find = (part) => root.querySelector(`[data-part="${part}"]`);
+    const names = Object.keys(orders);
     Object.assign(this, {
       orders,
       spread,
@@ -59,14 +59,14 @@ export class Dimension {
   }
 
   show() {
-    const rank = Number(this.which.value),
-      offset = Number(this.value.value),
-      side = offset < 0 ? "below" : "above";
+    const rank = Number(this.which.value);
+    const offset = Number(this.value.value);
+    const side = offset < 0 ? "below" : "above";
     const distance = `${Math.abs(offset).toFixed(1)} standard deviations ${side} its mean over digits`;
     this.told.textContent = `Number ${rank} of the code, ${distance}.`;
     const changes = Object.entries(this.orders).map(([name, order]) => {
-      const dimension = order[rank - 1],
-        { mean, deviation } = this.spread[name];
+      const dimension = order[rank - 1];
+      const { mean, deviation } = this.spread[name];
       return { name, dimension, value: mean[dimension] + offset * deviation[dimension] };
     });
     this.ask({ changes, image: this.image, seed: SEED });
@@ -120,10 +120,10 @@ export class CodeMap {
   }
 
   draw() {
-    const { canvas } = this,
-      style = getComputedStyle(canvas),
-      pen = canvas.getContext("2d"),
-      { width, height } = canvas;
+    const { canvas } = this;
+    const style = getComputedStyle(canvas);
+    const pen = canvas.getContext("2d");
+    const { width, height } = canvas;
     const place = ([x, y]) => [((x + 1) / 2) * width, ((1 - y) / 2) * height];
     pen.clearRect(0, 0, width, height);
     pen.font = `600 ${Math.round(width / 42)}px ${style.fontFamily}`;

@@ -7,10 +7,10 @@ const COUNT = 3;
 
 // The pixels that a decoder sees, and the one that it draws.
 function drawSight(canvas, rows) {
-  const { width, height } = canvas,
-    seen = new Uint8Array(width * height),
-    row = Math.round(height * 0.6),
-    column = width >> 1;
+  const { width, height } = canvas;
+  const seen = new Uint8Array(width * height);
+  const row = Math.round(height * 0.6);
+  const column = width >> 1;
   rows.forEach(([left, right], up) => {
     for (let x = Math.max(0, column - left); x <= Math.min(width - 1, column + right); x++) {
       if (row >= up && (up || x < column)) seen[(row - up) * width + x] = 1;
@@ -23,8 +23,8 @@ function drawSight(canvas, rows) {
 export class ContextSlider {
   // In `root`: an input, and places for a sight, pictures and bars. `names` of `models`, from the blindest on.
   constructor(root, models, names, requests) {
-    const find = (part) => root.querySelector(`[data-part="${part}"]`),
-      [, height, width] = models[names[0]].shape;
+    const find = (part) => root.querySelector(`[data-part="${part}"]`);
+    const [, height, width] = models[names[0]].shape;
     Object.assign(this, { models, names, root, image: null, seed: 1, bits: new Map() });
     this.slider = find("slider");
     Object.assign(this.slider, { max: names.length - 1, value: Math.min(2, names.length - 1) });
@@ -51,9 +51,9 @@ export class ContextSlider {
   }
 
   line(list, name, index) {
-    const line = document.createElement("li"),
-      title = document.createElement("button"),
-      place = document.createElement("div");
+    const line = document.createElement("li");
+    const title = document.createElement("button");
+    const place = document.createElement("div");
     title.type = "button";
     title.textContent = this.models[name].sees;
     title.addEventListener("click", () => {

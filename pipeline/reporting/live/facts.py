@@ -24,7 +24,7 @@ DRAWS = 2
 
 
 class Shown(NamedTuple):
-    """A model of the page: as it was published, rounded, the steps of that, and what the page says of it."""
+    """A model of the page: rounded, by which steps, and what the page says of it."""
 
     model: LatentVariableModel
     steps: dict[str, Tensor]
@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     """What rounding costs, nats per image."""
 
 
-def shown_model(folder: Path, title: str, images: Tensor) -> Shown:
+def shown_model(folder: Path, images: Tensor) -> Shown:
     """The model published in `folder`, rounded; images (N, 1, H, W) say what that costs and which dimensions count."""
     run = load_run(folder)
     model = copy.deepcopy(run.model)
@@ -42,7 +42,6 @@ def shown_model(folder: Path, title: str, images: Tensor) -> Shown:
     kl = model.draw(model.encoded(images), stream(0, "live"))[1].mean(0)
     seen = context_pixels(block, shape)
     facts = {
-        "title": title,
         "sees": {0: "no pixels", shape[1] * shape[2] - 1: "every earlier pixel"}.get(seen, f"{seen} earlier pixels"),
         "rows": seen_rows(block, *shape[1:]),
         "shape": shape,
@@ -63,14 +62,15 @@ def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequ
     """Posterior means of images (N, 1, H, W) in the plane of their two principal components, from −127 to 127 bytes."""
     codes = model.encoded(images)[0]
     mean = codes.mean(0)
-    _, _, axes = torch.linalg.svd(codes - mean, full_matrices=False)
-    places = (codes - mean) @ axes[:2].T
+    axes = torch.linalg.svd(codes - mean, full_matrices=False)[2][:2]
+    axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()  # which libraries choose as they like
+    places = (codes - mean) @ axes.T
     span = 1.05 * places.abs().amax(0)
     points = (127 * places / span).round().numpy().astype(np.int8)
     return {
         "name": name,
         "mean": _numbers(mean),
-        "components": [_numbers(axis) for axis in axes[:2]],
+        "components": [_numbers(axis) for axis in axes],
         "span": _numbers(span),
         "points": base64.b64encode(points.tobytes()).decode("ascii"),
         "labels": "".join(map(str, labels)),

@@ -14,11 +14,11 @@ function shift(layers, z) {
 
 // Layers of a step: z with z_i = noise_i + output i of z. A unit is computed once, as soon as all that it sees is there.
 function solve(layers, noise) {
-  const z = new Float32Array(noise.length),
-    hidden = layers.slice(0, -1),
-    output = layers.at(-1);
-  const values = [z, ...hidden.map((layer) => new Float32Array(layer.rows))],
-    done = values.map(() => 0);
+  const z = new Float32Array(noise.length);
+  const hidden = layers.slice(0, -1);
+  const output = layers.at(-1);
+  const values = [z, ...hidden.map((layer) => new Float32Array(layer.rows))];
+  const done = values.map(() => 0);
   const sum = (layer, row, x) => {
     let total = layer.bias[row];
     for (let i = layer.starts[row], j = 0; i < layer.starts[row + 1]; i++, j++) total += layer.weights[i] * x[j];

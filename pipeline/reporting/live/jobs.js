@@ -2,9 +2,9 @@
 
 import { normals, uniforms } from "./random.js";
 
-const DRAWS = 8,
-  KL_SEED = 1000,
-  SHOW_EVERY = 10;
+const DRAWS = 8;
+const KL_SEED = 1000;
+const SHOW_EVERY = 10;
 
 // One image, with messages in which it is not done yet.
 function* drawn(model, maps, seed, facts) {
@@ -21,8 +21,8 @@ export function makeJobs(models) {
     // Nats of the code by dimension, and of the pixels. The noise is always the same, so that only the image counts.
     *bits({ names, image }) {
       for (const name of names) {
-        const model = models[name],
-          posterior = model.encode(image);
+        const model = models[name];
+        const posterior = model.encode(image);
         const noises = Array.from({ length: DRAWS }, (_, i) => normals(model.dimensions, KL_SEED + i));
         yield null;
         const kl = model.kl(posterior, noises);
@@ -46,11 +46,11 @@ export function makeJobs(models) {
     // Images on the straight way between two, in the noise that the prior makes z from; the same uniforms for all.
     *walk({ names, from, to, steps, seed }) {
       for (const name of names) {
-        const model = models[name],
-          [start, end] = [from, to].map((image) => model.noise(model.encode(image).mean));
+        const model = models[name];
+        const [start, end] = [from, to].map((image) => model.noise(model.encode(image).mean));
         for (let index = 0; index < steps; index++) {
-          const share = index / (steps - 1),
-            noise = start.map((value, d) => value + share * (end[d] - value));
+          const share = index / (steps - 1);
+          const noise = start.map((value, d) => value + share * (end[d] - value));
           yield* drawn(model, model.maps(model.transform(noise)), seed, { name, index });
         }
       }

@@ -17,8 +17,8 @@ function added(maps, others) {
 
 // A vector's product with the rows of a layer, and its bias.
 export function linear(layer, x) {
-  const { rows, starts, weights, bias } = layer,
-    out = new Float32Array(rows);
+  const { rows, starts, weights, bias } = layer;
+  const out = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
     let sum = bias[row];
     for (let i = starts[row], j = 0; i < starts[row + 1]; i++, j++) sum += weights[i] * x[j];
@@ -29,15 +29,15 @@ export function linear(layer, x) {
 
 // What a size × size kernel sees at each place, its numbers side by side in the order of a layer's weights.
 function patches({ channels, height, width, values }, size, stride) {
-  const down = Math.ceil(height / stride),
-    across = Math.ceil(width / stride),
-    reach = (size - 1) / 2;
-  const columns = channels * size * size,
-    out = new Float32Array(down * across * columns);
+  const down = Math.ceil(height / stride);
+  const across = Math.ceil(width / stride);
+  const reach = (size - 1) / 2;
+  const columns = channels * size * size;
+  const out = new Float32Array(down * across * columns);
   for (let channel = 0; channel < channels; channel++) {
     for (let tap = 0; tap < size * size; tap++) {
-      const above = Math.floor(tap / size) - reach,
-        left = (tap % size) - reach;
+      const above = Math.floor(tap / size) - reach;
+      const left = (tap % size) - reach;
       for (let y = 0; y < down; y++) {
         const row = y * stride + above;
         if (row < 0 || row >= height) continue;
@@ -55,10 +55,10 @@ function patches({ channels, height, width, values }, size, stride) {
 
 // 3×3, or 1×1 where a layer has one weight for each input map; zeros around the maps.
 export function convolve(layer, maps, stride = 1) {
-  const { rows, columns, weights, bias } = layer,
-    size = Math.sqrt(columns / maps.channels);
-  const seen = patches(maps, size, stride),
-    places = seen.length / columns;
+  const { rows, columns, weights, bias } = layer;
+  const size = Math.sqrt(columns / maps.channels);
+  const seen = patches(maps, size, stride);
+  const places = seen.length / columns;
   const out = makeMaps(rows, Math.ceil(maps.height / stride), Math.ceil(maps.width / stride));
   for (let o = 0, at = 0; o < rows; o++) {
     for (let place = 0, i = 0; place < places; place++, at++) {
@@ -73,20 +73,20 @@ export function convolve(layer, maps, stride = 1) {
 
 // The mirror image of a 3×3 convolution of stride 2: to maps of the size given.
 export function convolveUp(layer, maps, height, width) {
-  const out = makeMaps(layer.rows, height, width),
-    to = out.values,
-    values = maps.values;
+  const out = makeMaps(layer.rows, height, width);
+  const to = out.values;
+  const values = maps.values;
   for (let o = 0, at = 0; o < layer.rows; o++) {
     to.fill(layer.bias[o], o * height * width, (o + 1) * height * width);
     for (let i = 0; i < maps.channels; i++) {
       for (let down = -1; down < 2; down++) {
         for (let right = -1; right < 2; right++, at++) {
-          const weight = layer.weights[at],
-            first = right < 0 ? 1 : 0;
+          const weight = layer.weights[at];
+          const first = right < 0 ? 1 : 0;
           for (let y = 0; y < maps.height; y++) {
-            const row = 2 * y + down,
-              source = (i * maps.height + y) * maps.width,
-              target = (o * height + row) * width;
+            const row = 2 * y + down;
+            const source = (i * maps.height + y) * maps.width;
+            const target = (o * height + row) * width;
             if (row < 0 || row >= height) continue;
             for (let x = first, column = 2 * first + right; x < maps.width && column < width; x++, column += 2) {
               to[target + column] += weight * values[source + x];
@@ -101,8 +101,8 @@ export function convolveUp(layer, maps, height, width) {
 
 // skip(x) + second(ELU(first(ELU(x)))). `layers` are {first, second, skip}; of stride 2 there is a skip.
 export function residual({ first, second, skip }, maps) {
-  const stride = skip ? 2 : 1,
-    inner = convolve(first, activated(maps), stride);
+  const stride = skip ? 2 : 1;
+  const inner = convolve(first, activated(maps), stride);
   return added(convolve(second, activated(inner)), skip ? convolve(skip, maps, 2) : maps);
 }
 

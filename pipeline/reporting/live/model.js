@@ -16,9 +16,9 @@ function series(layers, prefix) {
 }
 
 function pixelNetwork(layers, masks) {
-  const prefix = "decoder.network",
-    own = series(layers, `${prefix}.masked`),
-    pairs = series(layers, `${prefix}.pointwise`);
+  const prefix = "decoder.network";
+  const own = series(layers, `${prefix}.masked`);
+  const pairs = series(layers, `${prefix}.pointwise`);
   const blockOf = (pair, i) => ({ first: pair[`${i}.first`], second: pair[`${i}.second`] });
   const masked = Array.from({ length: masks - 1 }, (_, i) => own[i % own.length][""]);
   const blocks = masked.map((_, i) =>
@@ -56,8 +56,8 @@ export class Model {
   kl(posterior, noises) {
     const terms = new Float64Array(this.dimensions);
     for (const noise of noises) {
-      const z = this.draw(posterior, noise),
-        source = this.flow ? this.flow.inPlace(this.noise(z)) : z;
+      const z = this.draw(posterior, noise);
+      const source = this.flow ? this.flow.inPlace(this.noise(z)) : z;
       for (let d = 0; d < terms.length; d++) {
         terms[d] += ((source[d] ** 2 - noise[d] ** 2) / 2 - Math.log(posterior.deviation[d])) / noises.length;
       }
@@ -76,8 +76,8 @@ export class Model {
   // What the decoder makes of z before it looks at a pixel.
   maps(z) {
     const [input, start] = ["0", "2"].map((i) => this.layers[`decoder.generator.input.${i}`]);
-    const sizes = [[this.height, this.width]],
-      channels = this.facts.config.encoder_channels;
+    const sizes = [[this.height, this.width]];
+    const channels = this.facts.config.encoder_channels;
     for (const _ of channels) sizes.push(sizes.at(-1).map((side) => Math.ceil(side / 2)));
     let maps = makeMaps(channels.at(-1), ...sizes.pop(), linear(start, linear(input, z).map(elu)));
     for (const block of this.generator) {

@@ -2,8 +2,8 @@
 
 import { paint } from "./pictures.js";
 
-const SIDE = 28,
-  BRUSH = 1.15;
+const SIDE = 28;
+const BRUSH = 1.15;
 
 export class Pad {
   // `changed(image)` is called after every change; `brush` is an element that shows where the keyboard's brush is.
@@ -81,11 +81,11 @@ export class Pad {
 
   // Ink wherever a pixel's middle is near the way from one place to the other.
   line([x0, y0], [x1, y1]) {
-    const image = this.image.slice(),
-      length = (x1 - x0) ** 2 + (y1 - y0) ** 2;
+    const image = this.image.slice();
+    const length = (x1 - x0) ** 2 + (y1 - y0) ** 2;
     for (let i = 0; i < image.length; i++) {
-      const x = (i % SIDE) + 0.5,
-        y = Math.floor(i / SIDE) + 0.5;
+      const x = (i % SIDE) + 0.5;
+      const y = Math.floor(i / SIDE) + 0.5;
       const share = length ? Math.max(0, Math.min(1, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length)) : 0;
       if (Math.hypot(x0 + share * (x1 - x0) - x, y0 + share * (y1 - y0) - y) < BRUSH) image[i] = 1;
     }

@@ -7,12 +7,13 @@ import { Pad } from "./pad.js";
 import { fill, makePicture, paint, unpackImages } from "./pictures.js";
 import { Requests } from "./requests.js";
 
-const find = (id) => document.getElementById(id),
-  textOf = (id) => find(id).textContent;
-const facts = JSON.parse(textOf("facts")),
-  { models, pair, digits, textures } = facts;
-const requests = new Requests();
 const COUNT = 3;
+const find = (id) => document.getElementById(id);
+const textOf = (id) => find(id).textContent;
+const facts = JSON.parse(textOf("facts"));
+const { models, digits, textures } = facts;
+const pair = Object.keys(facts.pair);
+const requests = new Requests();
 const SENTENCES = [
   (code, pixels) => `${code} bits say nearly every stroke; ${pixels} bits say where single pixels differ.`,
   (code, pixels) => `${code} bits say which digit and how; ${pixels} bits say the edges.`,
@@ -23,13 +24,12 @@ const state = { image: null, to: null, seed: 1 };
 function thumbnails(place, images, labels, chosen) {
   const side = Math.sqrt(images[0].length);
   const buttons = images.map((image, i) => {
-    const button = document.createElement("button"),
-      picture = makePicture(side, side, labels[i]);
-    Object.assign(button, { type: "button" });
-    button.append(picture);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(makePicture(side, side, labels[i]));
     button.addEventListener("click", () => {
-      buttons.forEach((one) => one.setAttribute("aria-pressed", one === button));
       chosen(image);
+      press(buttons, button);
     });
     return button;
   });
@@ -38,12 +38,16 @@ function thumbnails(place, images, labels, chosen) {
   return buttons;
 }
 
+function press(buttons, button) {
+  buttons.forEach((one) => one.setAttribute("aria-pressed", one === button));
+}
+
 // The two models side by side.
 const cards = pair.map((name, i) => {
-  const card = document.querySelector(`[data-card="${name}"]`),
-    part = (which) => card.querySelector(`[data-part="${which}"]`);
+  const card = document.querySelector(`[data-card="${name}"]`);
+  const part = (which) => card.querySelector(`[data-part="${which}"]`);
   return {
-    pictures: fill(part("pictures"), COUNT, 28, 28, `${models[name].title}, decompression`),
+    pictures: fill(part("pictures"), COUNT, 28, 28, `${facts.pair[name]}, redrawing`),
     dimensions: new Dimensions(part("dimensions"), models[name].order),
     bar: part("bar"),
     say: (code, pixels) => (part("sentence").textContent = SENTENCES[i](Math.round(code), Math.round(pixels))),
@@ -51,8 +55,8 @@ const cards = pair.map((name, i) => {
 });
 const bars = new Bars(Object.fromEntries(pair.map((name, i) => [name, cards[i].bar])));
 const askBits = requests.channel("bits", "bits", 0, ({ name, kl, pixels }) => {
-  const card = cards[pair.indexOf(name)],
-    [code, rest] = [bitsOf(sumOf(kl)), bitsOf(pixels)];
+  const card = cards[pair.indexOf(name)];
+  const [code, rest] = [bitsOf(sumOf(kl)), bitsOf(pixels)];
   bars.set(name, code, rest);
   card.dimensions.set(kl);
   card.say(code, rest);
@@ -84,28 +88,27 @@ function show() {
 
 const pad = new Pad(find("pad"), find("brush"), (image) => {
   state.image = image;
-  if (state.to) show();
+  press(picks, null);
+  show();
 });
-const images = unpackImages(digits.images, 784),
-  labels = [...digits.labels].map((label, i) => `A handwritten ${label}, number ${i + 1}`);
-thumbnails(find("digits"), images, labels, (image) => pad.set(image));
-const ends = thumbnails(
-  find("ends"),
-  images.filter((_, i) => i % 4 === 1),
-  labels.filter((_, i) => i % 4 === 1),
-  (image) => {
-    state.to = image;
-    show();
-  },
-);
+const images = unpackImages(digits.images, 28 * 28);
+const labels = [...digits.labels].map((label, i) => `A handwritten ${label}, number ${i + 1}`);
+const picks = thumbnails(find("digits"), images, labels, (image) => pad.set(image));
+const firsts = [...digits.labels].map((label) => digits.labels.indexOf(label));
+const oneOfEach = (values) => values.filter((_, i) => firsts[i] === i);
+const ends = thumbnails(find("ends"), oneOfEach(images), oneOfEach(labels), (image) => {
+  state.to = image;
+  walk.set(state.image, image);
+});
 find("clear").addEventListener("click", () => pad.clear());
 find("undo").addEventListener("click", () => pad.undo());
 find("again").addEventListener("click", () => {
   state.seed += 100;
   show();
 });
+state.to = oneOfEach(images)[3];
+press(ends, ends[3]);
 pad.set(images[facts.first], true);
-ends[3].click();
 
 if (textures) {
   const other = new ContextSlider(find("textures"), models, textures.names, requests);
@@ -117,8 +120,10 @@ if (textures) {
     (image) => other.set(image, 1),
   )[0].click();
 }
+
 // The weights stand behind this script, so that the page is there before they are.
 document.addEventListener("DOMContentLoaded", async () => {
-  await requests.start(textOf("worker"), models, { bytes: textOf("bytes"), halves: textOf("halves") });
+  const streams = { bytes: textOf("bytes"), halves: textOf("halves") };
+  await requests.start(textOf("worker"), models, streams);
   document.documentElement.setAttribute("data-ready", "");
 });

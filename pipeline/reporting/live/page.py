@@ -18,10 +18,11 @@ from pipeline.reporting.live.facts import MEASURED, Shown, code_map, packed_imag
 from pipeline.reporting.live.weights import Store
 from pipeline.units import nats_to_bits
 
-DIGITS = {"vae": "VAE", "context_4x2": "VLAE, 4×2", "context_stack": "VLAE", "context_full": "VLAE, full"}
+DIGITS = ("vae", "context_4x2", "context_stack", "context_full")
 """Of static MNIST, from the one whose decoder sees nothing on. A VAE with the VLAEs' prior would be 0.7 MB more."""
-TEXTURES = {"textures_no_pixels": "VAE", "textures_window": "VLAE", "textures_full_context": "VLAE, full"}
-PAIR = ("vae", "context_stack")
+TEXTURES = ("textures_no_pixels", "textures_window", "textures_full_context")
+PAIR = {"vae": "VAE", "context_stack": "VLAE"}
+"""The two that are compared, and what they are called; the second is the one whose codes are on the map."""
 A_CLASS, MAPPED, FIRST = 4, 500, 9
 """Digits to pick of each class, digits on the map, and the one that is there at first."""
 SOME_TEXTURES = 8
@@ -38,19 +39,19 @@ def write_page(published: Path, digits: Dataset, target: Path) -> None:
 def _page(published: Path, digits: Dataset) -> str:
     assert digits.test_labels is not None
     images = torch.from_numpy(digits.test[:MAPPED]).float()
-    shown = {name: shown_model(published / "mnist_static" / name, title, images) for name, title in DIGITS.items()}
+    shown = {name: shown_model(published / "mnist_static" / name, images) for name in DIGITS}
     textures, known = _textures(published)
     store = Store()
     for name, one in (shown | textures).items():
         store.add(name, one.model, one.steps, **one.facts)
-    picks = some_of_each(digits.test_labels, A_CLASS)
+    picks, (*_, mapped) = some_of_each(digits.test_labels, A_CLASS), PAIR
     facts = {
         "models": store.models,
         "pair": PAIR,
-        "contexts": list(DIGITS),
+        "contexts": DIGITS,
         "digits": {"images": packed_images(digits.test[picks]), "labels": _text(digits.test_labels[picks])},
         "first": FIRST,
-        "map": code_map(PAIR[1], shown[PAIR[1]].model, images, digits.test_labels[:MAPPED].tolist()),
+        "map": code_map(mapped, shown[mapped].model, images, digits.test_labels[:MAPPED].tolist()),
         "spread": {name: spread(shown[name].model, images) for name in PAIR},
         "textures": known,
     }
@@ -67,7 +68,7 @@ def _textures(published: Path) -> tuple[dict[str, Shown], dict[str, Any] | None]
     metrics = json.loads((next(iter(there.values())) / "metrics.json").read_text(encoding="utf-8"))
     images, _ = TextureSource().draw(MEASURED, np.random.RandomState(0))
     drawn = torch.from_numpy(images).float()
-    models = {name: shown_model(folder, TEXTURES[name], drawn) for name, folder in there.items()}
+    models = {name: shown_model(folder, drawn) for name, folder in there.items()}
     information = f"{nats_to_bits(metrics['exact_information']):.1f}"
     known = {"names": list(there), "side": images.shape[-1], "images": packed_images(images[:SOME_TEXTURES])}
     return models, known | {"information": information}
@@ -75,17 +76,17 @@ def _textures(published: Path) -> tuple[dict[str, Shown], dict[str, Any] | None]
 
 def _cards(shown: dict[str, Shown]) -> list[dict[str, Any]]:
     """The two models that are compared, in words."""
-    told = ("the decoder draws each pixel without looking", "the decoder sees 69 earlier pixels while it draws")
-    captions = (": much alike, with noise at the edges.", ": the digit stays, its strokes vary.")
+    captions = ("much alike, with noise at the edges", "strokes vary more than the digit")
+    facts = [shown[name].facts for name in PAIR]
     return [
         {
             "name": name,
-            "title": DIGITS[name],
-            "told": told[i],
-            "caption": captions[i],
-            "dimensions": shown[name].facts["config"]["latent_dim"],
+            "title": PAIR[name],
+            "told": f"while it draws a pixel, the decoder sees {one['sees']}",
+            "caption": caption,
+            "dimensions": one["config"]["latent_dim"],
         }
-        for i, name in enumerate(PAIR)
+        for name, one, caption in zip(PAIR, facts, captions, strict=True)
     ]
 
 

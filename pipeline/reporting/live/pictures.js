@@ -5,9 +5,9 @@ const shown = new Map();
 // An image, row after row, as wide as the canvas; repainted when the colours change.
 export function paint(canvas, image) {
   shown.set(canvas, image);
-  const pen = canvas.getContext("2d"),
-    style = getComputedStyle(canvas),
-    { width, height } = canvas;
+  const pen = canvas.getContext("2d");
+  const style = getComputedStyle(canvas);
+  const { width, height } = canvas;
   pen.clearRect(0, 0, width, height);
   image.forEach((ink, i) => {
     pen.fillStyle = ink === 2 ? style.getPropertyValue("--rest") : style.color;

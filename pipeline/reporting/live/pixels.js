@@ -17,8 +17,8 @@ export function* fronts(height, width, right) {
 
 // Where the taps of a masked layer are, [row, column] from the pixel, in the order of its weights.
 function tapsOf(layer, channels) {
-  const [up, left, right] = layer.reach,
-    across = left + 1 + right;
+  const [up, left, right] = layer.reach;
+  const across = left + 1 + right;
   return Array.from({ length: layer.columns / channels }, (_, tap) => [
     Math.floor(tap / across) - up,
     (tap % across) - left,
@@ -40,8 +40,8 @@ class Known {
 
   // Adds what the layer makes of what is known to `out`.
   addTo(out, here) {
-    const { taps, channels, values } = this,
-      { rows, weights, bias } = this.layer;
+    const { taps, channels, values } = this;
+    const { rows, weights, bias } = this.layer;
     for (let o = 0, weight = 0; o < rows; o++) {
       let sum = bias[o];
       for (let tap = 0; tap < taps.length; tap++) {
@@ -64,11 +64,11 @@ export class PixelCNN {
 
   // Visits the pixels front after front; `choose(logit, index)` says the value of one. Yields after each front.
   *visit(maps, choose) {
-    const { image, masked, blocks, head } = this.layers,
-      { height, width } = maps,
-      pixels = height * width;
-    const conditioning = convolve(this.layers.maps, maps).values,
-      filters = image.rows;
+    const { image, masked, blocks, head } = this.layers;
+    const { height, width } = maps;
+    const pixels = height * width;
+    const conditioning = convolve(this.layers.maps, maps).values;
+    const filters = image.rows;
     const seen = new Float32Array(pixels * filters);
     const known = masked.map((layer) => new Known(layer, filters, height, width));
     for (const front of fronts(height, width, image.reach[2])) {
@@ -93,11 +93,11 @@ export class PixelCNN {
 
   // Lets all later pixels see ink at this one.
   show(seen, row, column, height, width) {
-    const { image } = this.layers,
-      filters = image.rows;
+    const { image } = this.layers;
+    const filters = image.rows;
     this.taps.forEach(([down, right], tap) => {
-      const y = row - down,
-        x = column - right;
+      const y = row - down;
+      const x = column - right;
       if (y < 0 || y >= height || x < 0 || x >= width) return;
       const target = (y * width + x) * filters;
       for (let o = 0; o < filters; o++) seen[target + o] += image.weights[o * image.columns + tap];

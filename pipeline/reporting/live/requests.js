@@ -34,12 +34,10 @@ export class Requests {
     this.tell();
   }
 
-  // Says on the page whether anything is under way.
+  // Says on the page what is under way.
   tell() {
-    document.body.toggleAttribute(
-      "data-busy",
-      [...this.channels.values()].some(({ busy }) => busy),
-    );
+    const busy = [...this.channels].filter(([, channel]) => channel.busy);
+    document.body.dataset.busy = busy.map(([name]) => name).join(" ");
   }
 
   receive(message) {

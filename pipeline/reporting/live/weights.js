@@ -9,9 +9,9 @@ async function inflate(text) {
 
 // What the 16 bits of a float16 say.
 function half(bits) {
-  const sign = bits & 0x8000 ? -1 : 1,
-    exponent = (bits >> 10) & 31,
-    fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
 }
 
@@ -24,16 +24,16 @@ export function makeLayer(facts, lengths, weights, bias) {
 
 // { model: { layer: {rows, columns, starts, lengths, weights, bias} } }
 export async function unpack(models, streams) {
-  const bytes = new Int8Array(await inflate(streams.bytes)),
-    halves = new Uint16Array(await inflate(streams.halves));
+  const bytes = new Int8Array(await inflate(streams.bytes));
+  const halves = new Uint16Array(await inflate(streams.halves));
   let byte = 0,
     word = 0;
   const take = (count) => halves.subarray(word, (word += count));
 
   function layerOf(facts) {
     const lengths = facts.masked ? take(facts.rows) : new Uint16Array(facts.rows).fill(facts.columns);
-    const count = lengths.reduce((sum, length) => sum + length, 0),
-      weights = new Float32Array(count);
+    const count = lengths.reduce((sum, length) => sum + length, 0);
+    const weights = new Float32Array(count);
     if (facts.rounded) {
       const steps = Float32Array.from(take(facts.rows), half);
       for (let row = 0, i = 0; row < facts.rows; row++) {

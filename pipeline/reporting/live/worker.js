@@ -5,8 +5,8 @@ import { Model } from "./model.js";
 import { unpack } from "./weights.js";
 
 const SLICE = 8; // milliseconds between two looks at what else was asked for
-const running = new Map(),
-  turn = new MessageChannel();
+const running = new Map();
+const turn = new MessageChannel();
 let jobs = null,
   waiting = false;
 
@@ -34,8 +34,8 @@ turn.port1.onmessage = () => {
 
 onmessage = async ({ data }) => {
   if (data.models) {
-    const layers = await unpack(data.models, data.streams),
-      names = Object.keys(data.models);
+    const layers = await unpack(data.models, data.streams);
+    const names = Object.keys(data.models);
     jobs = makeJobs(Object.fromEntries(names.map((name) => [name, new Model(data.models[name], layers[name])])));
     postMessage({ ready: true });
   } else running.set(data.channel, data);
