@@ -6,15 +6,18 @@ float16.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from pipeline.models.layers import Linear, WeightNorm
+from pipeline.models.made import MADE
 
 FEW = 2500
 """A layer of so few weights is in float16."""
 CONVOLUTION, LINEAR, FLOW, HIDDEN_FLOW = 0.1, 0.15, 0.2, 0.5
-"""Steps by kind of layer; the hidden layers of a flow are more than half of a model."""
+"""Steps by kind of layer; those of a flow between hidden units are more than half of a model."""
 LARGEST = 127
 
 
@@ -24,11 +27,11 @@ def round_weights(model: nn.Module) -> dict[str, Tensor]:
 
     Weight normalisation loses its meaning: a direction is the weight, and a gain its norm.
     """
-    steps = {}
+    steps, hidden = {}, set(_hidden_layers(model))
     for name, layer in model.named_modules():
         if isinstance(layer, WeightNorm):
             layer.bias.copy_(layer.bias.half())
-            share = _share(name, layer)
+            share = HIDDEN_FLOW if layer in hidden else _share(name, layer)
             if share is None:
                 _set(layer, layer.weight.half().float())
             else:
@@ -42,12 +45,19 @@ def whole(layer: WeightNorm, steps: Tensor) -> Tensor:
     return torch.where(_along(layer, steps) > 0, layer.weight / _along(layer, steps), 0).round()
 
 
+def _hidden_layers(model: nn.Module) -> Iterator[nn.Module]:
+    """Those of flows between hidden units."""
+    for made in model.modules():
+        if isinstance(made, MADE):
+            yield from [layer for layer in made.layers if isinstance(layer, Linear)][1:-1]
+
+
 def _share(name: str, layer: WeightNorm) -> float | None:
-    """The step in standard deviations."""
+    """The step of any other layer in standard deviations; None: none, it is in float16."""
     if layer.weight.numel() < FEW or name.startswith("decoder.network."):
         return None
     if name.startswith("prior.flow."):
-        return HIDDEN_FLOW if min(layer.weight.shape) > FEW // 10 else FLOW
+        return FLOW
     return LINEAR if isinstance(layer, Linear) else CONVOLUTION
 
 
