@@ -92,10 +92,12 @@ def _cards(shown: dict[str, Shown]) -> list[dict[str, Any]]:
 
 def _rendered(facts: dict[str, Any], streams: dict[str, str], words: dict[str, Any]) -> str:
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
-    scripts = {"worker": bundle("worker"), "script": bundle("page"), "style": (FOLDER / "style.css").read_text("utf-8")}
+    style = (FOLDER / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         **words,
-        **{name: Markup(text) for name, text in scripts.items()},
+        style=Markup(style),
+        script=Markup(bundle("page")),
+        worker=Markup(bundle("worker")),
         facts=Markup(json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")),
         textures=facts["textures"],
         streams=streams,
