@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.flows import MADE
 from pipeline.models.layers import Linear, WeightNorm
-from pipeline.models.made import MADE
 
 FEW = 2500
 """A layer of so few weights is in float16."""
