@@ -91,9 +91,9 @@ def assert_same(answers, model, images, noise, uniforms):
 
 def numbers(model, images):
     """Noise for these images, and uniforms for the first of them."""
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(len(images), model.latent_dim, generator=generator)
-    return noise, model.uniforms(min(DRAWN, len(images)), generator)
+    rng = torch.Generator().manual_seed(1)
+    noise = torch.randn(len(images), model.latent_dim, generator=rng)
+    return noise, model.uniforms(min(DRAWN, len(images)), rng)
 
 
 @pytest.mark.parametrize("kind", KINDS)
