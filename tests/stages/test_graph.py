@@ -90,3 +90,7 @@ def test_a_training_watches_its_block_and_its_budget_alone(tmp_path):
         assert keys(stages[f"train-{name}@mnist5k-{name}-0"]) == {"training", f"models.{name}"} | budget
         evaluation = {"training.device", "scales.laptop.binary.evaluation"}
         assert keys(stages[f"evaluate-{name}@mnist5k-{name}-0"]) == evaluation
+
+
+def test_the_pipeline_is_read_in_three_screens():
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 150
