@@ -188,7 +188,7 @@ def read_file(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    table = pd.read_csv(path, float_precision="round_trip")
+    table = pd.read_csv(path)
     return {str(name): column.to_numpy(float) for name, column in table.items() if len(table)}
 
 

@@ -21,6 +21,7 @@ from conftest import ROOT, binary_images
 from tiny_project import binary_dataset, color_dataset, known_dataset, write_project
 
 from pipeline.config import load_params
+from pipeline.config.budgets import StepsConfig
 from pipeline.data.datasets import Dataset, save
 from pipeline.fast import library as native
 from pipeline.results.runs import read_run
@@ -187,15 +188,32 @@ def test_provenance_tells_whether_a_compiler_was_there(project, monkeypatch, com
     assert made_by["compiled"] == (there and not hidden)
 
 
-@pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").models))
-def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
+@pytest.fixture
+def short(project, monkeypatch):
+    """The parameters of 20 steps, and 16 images to evaluate; the project is the current folder."""
     monkeypatch.chdir(project)
-    params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
-    block = params.model(model, "binary")
-    training.run(params, block, binary_dataset(), model, 0, None)
-    evaluate.evaluate(params, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
+    params = load_params()
+    scale = params.scales["smoke"]
+    budgets = {}
+    for kind in ("binary", "color"):
+        budget = getattr(scale, kind)
+        budgets[kind] = dataclasses.replace(
+            budget,
+            steps=StepsConfig(20, 20, 20),
+            training=dataclasses.replace(budget.training, validate_every=5),
+            evaluation=dataclasses.replace(budget.evaluation, test_images=16, train_images=16),
+        )
+    scales = params.scales | {"smoke": dataclasses.replace(scale, **budgets)}
+    return dataclasses.replace(params, checkpoint_seconds=60.0, scales=scales)
+
+
+@pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").models))
+def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, short, model):
+    block = short.model(model, "binary")
+    training.run(short, block, binary_dataset(), model, 0, None)
+    evaluate.evaluate(short, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
     run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
-    assert run.config["steps"] == 60
+    assert run.config["steps"] == 20
     assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
     assert run.metrics["exact"] == (block.posterior == "none")
     assert not KNOWN & set(run.metrics)
@@ -235,12 +253,10 @@ def test_a_released_model_needs_a_run_whose_code_is_made_alike(project, monkeypa
 
 
 @pytest.mark.parametrize("model", sorted(load_params(ROOT / "params.yaml").color_models))
-def test_every_colour_model_trains_and_is_evaluated_at_scale_smoke(project, monkeypatch, model):
-    monkeypatch.chdir(project)
-    params = dataclasses.replace(load_params(), checkpoint_seconds=60.0)
-    block = dataclasses.replace(params.model(model, "color"), free_bits=1.0)  # more than the KL of the first steps
-    training.run(params, block, color_dataset(), model, 0, None)
-    evaluate.evaluate(params, color_dataset(), training.run_folder("photos", model, 0), 0)
+def test_every_colour_model_trains_and_is_evaluated_at_scale_smoke(project, short, model):
+    block = dataclasses.replace(short.model(model, "color"), free_bits=1.0)  # more than the KL of the first steps
+    training.run(short, block, color_dataset(), model, 0, None)
+    evaluate.evaluate(short, color_dataset(), training.run_folder("photos", model, 0), 0)
     run = read_run(project / f"runs/photos/{model}/seed0", "photos", model)
     assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
     assert run.metrics["bits_per_dim"] == pytest.approx(run.metrics["nll"] / 192 / np.log(2))
