@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.coding.measures import NOTHING, encoded, packed_bits
 from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.errors import DataError
@@ -26,6 +27,7 @@ from pipeline.models.vlae import AutoregressiveModel, LatentVariableModel
 from pipeline.saved import load_run
 from pipeline.seeding import stream
 from pipeline.training.checkpoints import checkpoint_folder
+from pipeline.units import nats_to_bits
 from stages import file_sha256, run_folder, run_parser, run_stage
 from stages.launching import launch
 from stages.machine import exact_device
@@ -81,11 +83,22 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
             metrics |= attempts.take("what a decompression keeps", kept_parts, nothing)
         for name, probe in (("the class in z", probe_code), ("the factors in z", probe_factors)):
             metrics |= attempts.take(name, partial(probe, model, dataset, train, test, seed), nothing)
+    on_disk = load_run(folder)  # on the CPU, where files are written
+    images = dataset.test[: budget.test_images]
+    metrics |= attempts.take("bits on disk", partial(packed_bits, on_disk, images), nothing)
+    if "coded_images" in metrics:
+        spent = (table["reconstruction"] + table["kl"])[: metrics["coded_images"]].astype(float)
+        metrics["coded_elbo_bits"] = nats_to_bits(float(spent.mean()))
+    encode = partial(encoded, on_disk, dataset.valid, images, seed)
+    files = attempts.take("files of single images", encode, NOTHING)
+    metrics |= files.metrics
     if attempts.missing:
         metrics["missing"] = "; ".join(attempts.missing)
     dimensions.to_csv(folder / "dimensions.csv", index_label="dimension", float_format="%.6f")
     table.to_csv(folder / "per_image.csv", index_label="image", float_format="%.5f")
     on_train.to_csv(folder / "per_image_train.csv", index_label="image", float_format="%.5f")
+    files.curve.to_csv(folder / "encoded.csv", index=False, float_format="%.5f")
+    files.book.save(folder)
     np.savez_compressed(folder / "panels.npz", allow_pickle=False, **pictures)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 

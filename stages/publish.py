@@ -52,7 +52,8 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)
         write_results(Path(folder), run, config)
-        shutil.copy(source / "history.csv", folder)
+        for name in ("history.csv", "codebook.json"):
+            shutil.copy(source / name, folder)
         for name, sheet in model_sheets(run.panels).items():
             save_sheet(sheet, Path(folder) / f"{name}.png")
         target.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ class Writer:
     """A stack of images of `model`, which must be on the CPU. The last image pushed is the first popped."""
 
     def __init__(self, model: Model) -> None:
-        self.model, self.stack = model, Stack(_start(model))
+        self.model, self.stack = model, Stack(start_words(model))
 
     @property
     def fits(self) -> int:
@@ -68,7 +68,7 @@ def read(model: Model, words: np.ndarray, count: int) -> Iterator[Tensor]:
             x = _popped(model, stack, size)
         yield x
         count -= size
-    if not np.array_equal(stack.words, _start(model)):
+    if not np.array_equal(stack.words, start_words(model)):
         raise DataError("does not end where writing began")
 
 
@@ -111,7 +111,7 @@ def _most_bits(model: Model) -> int:
     return model.latent_dim * PRECISION if isinstance(model, LatentVariableModel) else 0
 
 
-def _start(model: Model) -> np.ndarray:
+def start_words(model: Model) -> np.ndarray:
     """What the stack begins with: bits for the first image's z."""
     needed = _most_bits(model)
     return random_words(needed) if needed else np.zeros(0, np.uint32)

@@ -78,8 +78,10 @@ def load_codebook(folder: Path) -> Codebook:
         values = np.array([content[name] for name in ("mean", "deviation", "width")], dtype=np.float64)
         if values.ndim != 2 or not np.isfinite(values).all() or (values[2] <= 0).any():
             raise ValueError("not three rows of numbers")
+        if not values.size:
+            raise DataError(f"{path}: is empty, as only models with z of binary images encode single images")
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: only models with z of binary images have one, once evaluated") from error
+        raise DataError(f"{path} is missing: `evaluate` writes it") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error})") from error
     return Codebook(*values.tolist())

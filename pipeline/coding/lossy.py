@@ -32,6 +32,8 @@ HEADER_BYTES, CHECK_BITS = 2, 12
 POLYNOMIAL = 0x80F
 """Of CRC-12: no change of up to 12 neighbouring bits goes unseen, and others with one of 4,096."""
 MOST_MOVES = 100
+MOST_BITS = 12
+"""What one step from the mean may cost: in a dimension that says so little, none would pay."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,16 @@ class Description:
 @torch.no_grad()
 def describe(model: LatentVariableModel, book: Codebook, x: Tensor) -> Description:
     """The shortest description of an image (1, C, H, W) that moves of one cell at a time lead to."""
-    start, one = book.nearest(means(model, x)[0]), np.eye(model.latent_dim, dtype=np.int64)
+    start = book.nearest(means(model, x)[0])
+    one = np.eye(model.latent_dim, dtype=np.int64)[book.prices[:, FARTHEST + 1] < MOST_BITS]
     with kept_weights(model):
         best, moves = _cheapest(model, book, x, start), np.concatenate([one, -one])
         for _ in range(MOST_MOVES):
             moved = best.cells + moves
-            found = _cheapest(model, book, x, moved[(np.abs(moved) <= FARTHEST).all(1)])
+            moved = moved[(np.abs(moved) <= FARTHEST).all(1)]
+            if not len(moved):
+                break
+            found = _cheapest(model, book, x, moved)
             if found.code_bits + found.image_bits >= best.code_bits + best.image_bits:
                 break
             best = found

@@ -9,6 +9,8 @@ already knows container, image size, and all tables that do not depend on the im
     WebP                  data of the VP8 chunk; its 10-byte frame header and the coefficient probabilities are in there
     WebP lossless         data of the VP8L chunk; its 5-byte header and its prefix latents are in there
     PNG, PNG 1 bit        data of the IDAT chunks; 2 bytes of zlib header and 4 of checksum are in there
+    CCITT G4              the strips of a TIFF file
+    zlib, LZMA            both sizes are the same: of the packed bits of all images in one file
     deflate               raw deflate of the packed bits, without any container: both sizes are the same
 
 Unlike a trained model none of them has seen the data set, and most pay per file for a few hundred pixels.
@@ -17,6 +19,7 @@ Unlike a trained model none of them has seen the data set, and most pay per file
 from __future__ import annotations
 
 import io
+import lzma
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +32,8 @@ from PIL import Image, features
 
 from pipeline.evaluation.structure import distortion
 
-__all__ = ["Codec", "codec_curve", "codecs", "jpeg2000_payload", "jpeg_payload", "png_payload", "webp_payload"]
+__all__ = ["Codec", "codec_curve", "codecs", "jpeg2000_payload", "jpeg_payload", "png_payload", "tiff_payload",
+           "webp_payload"]  # fmt: skip
 
 JPEG_QUALITIES = (1, 5, 10, 20, 30, 50)
 WEBP_QUALITIES = (0, 1, 5, 10, 25)
@@ -43,6 +47,7 @@ GREY = 128
 """To which JPEG and JPEG 2000 decode where nothing was sent: background, as a tie at one half would else be ink."""
 
 JPEG_TABLES, JPEG_SCAN, JPEG2000_DATA = 0xC4, 0xDA, 0x93
+STRIP_BYTE_COUNTS = 279
 END_MARKER = 2
 """Bytes of EOI and EOC."""
 
@@ -74,7 +79,18 @@ def codec_curve(images: np.ndarray) -> pd.DataFrame:
     """
     if images.ndim != 4 or images.shape[1] != 1 or not np.isin(images, (0, 1)).all():
         raise ValueError(f"codecs are compared on (N, 1, H, W) images in {{0, 1}}, these are {images.shape}")
-    return pd.DataFrame([_measure(codec, images.astype(np.uint8)) for codec in codecs()])
+    images = images.astype(np.uint8)
+    return pd.DataFrame([*(_measure(codec, images) for codec in codecs()), *_of_all(images)])
+
+
+def _of_all(images: np.ndarray) -> list[dict[str, Any]]:
+    """The packed bits of all images in one file, whose header is no matter."""
+    packed, rows = np.packbits(images).tobytes(), []
+    for name, file in (("zlib", zlib.compress(packed, level=9)), ("LZMA", lzma.compress(packed))):
+        bits = 8 * len(file) / len(images)
+        row = {"codec": f"{name}, all images", "setting": "", "lossless": True, "bits": bits, "payload_bits": bits}
+        rows.append(row | distortion(images, images))
+    return rows
 
 
 def _measure(codec: Codec, images: np.ndarray) -> dict[str, Any]:
@@ -112,6 +128,9 @@ def codecs() -> list[Codec]:
     for name, mode in (("PNG", "L"), ("PNG 1 bit", "1")):
         encode = partial(_save, "PNG", options={"optimize": True}, mode=mode)
         found.append(Codec(name, "optimize", True, png_payload, encode, _open))
+    if features.check("libtiff"):
+        encode = partial(_save, "TIFF", options={"compression": "group4"}, mode="1")
+        found.append(Codec("CCITT G4", "", True, tiff_payload, encode, _open))
     return [*found, Codec("deflate", "level 9", True, len, _deflate, _inflate)]
 
 
@@ -176,6 +195,13 @@ def png_payload(file: bytes) -> int:
         payload += size if file[position + 4 : position + 8] == b"IDAT" else 0
         position += 12 + size  # length, type and checksum have 4 bytes each
     return payload
+
+
+def tiff_payload(file: bytes) -> int:
+    """Bytes of data in all strips."""
+    with Image.open(io.BytesIO(file)) as image:
+        sizes = image.tag_v2[STRIP_BYTE_COUNTS]  # type: ignore[attr-defined]
+    return sum(sizes) if isinstance(sizes, tuple) else sizes
 
 
 def webp_payload(file: bytes) -> int:

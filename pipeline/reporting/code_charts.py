@@ -48,10 +48,32 @@ def beside_codecs(runs: Sequence[Run], codecs: pd.DataFrame, error: str, label: 
             errors[run.name] = distortion(run.panels["originals"], run.panels["decompressions"])[error]
             axes.plot(run.kl_bits, errors[run.name], "*", color=palette[run.model], markersize=11,
                       markeredgecolor="white", label=run.name)  # fmt: skip
+        for run in (run for run in runs if "vlae_bytes" in run.metrics):
+            axes.plot(8 * run.metrics["vlae_bytes"], run.metrics[f"vlae_{error}"], "P", color=palette[run.model],
+                      markersize=8, markeredgecolor="white", label=f"{run.name}, files")  # fmt: skip
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         legend(axes)
     return f"{label} against bits per image, models and image codecs; models: {told(errors)}"
+
+
+def encoded(runs: Sequence[Run], path: Path) -> str:
+    """What an image still costs, given z, against the bytes of its file: a line a model, a point a width of a cell."""
+    shown, palette = [run for run in runs if len(run.encoded.get("bytes", ()))], colours(runs)
+    if not shown:
+        return ""
+    chosen = {}
+    with chart(path, "Files of one image", "bytes on disk", "−log p(x|z), bits", (4.6, 3.0)) as axes:
+        for run in shown:
+            sizes, bits = run.encoded["bytes"], run.encoded["image_bits"]
+            axes.plot(sizes, bits, "o-", color=palette[run.model], markersize=3, label=run.name)
+            for size, bit, step in zip(sizes, bits, run.encoded["step"], strict=True):
+                axes.annotate(f"{step:g} σ", (size, bit), (3, 3), textcoords="offset points", fontsize=5.5)
+            best = int(np.argmin(8 * sizes + bits))
+            axes.plot(sizes[best], bits[best], "*", color=palette[run.model], markersize=11, markeredgecolor="white")
+            chosen[run.name] = float(sizes[best])
+        legend(axes)
+    return f"What an image costs given z against the bytes of its file; chosen: {told(chosen, 'bytes')}"
 
 
 def joined(trainings: Sequence[Training]) -> list[Training]:

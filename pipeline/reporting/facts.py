@@ -20,6 +20,7 @@ from pipeline.reporting.verdicts import compare, deviations, is_papers, seed_sd
 from pipeline.results.names import seen
 from pipeline.results.published import Published
 from pipeline.results.runs import Run, Training
+from pipeline.units import nats_to_bits
 
 Record = dict[str, Any]
 DECODER = "pixelcnn"
@@ -47,6 +48,7 @@ def _facts(one: Training) -> Record:
     record |= {f"late_{key}": _late_change(one, f"valid_{key}") for key in ("elbo", "kl")} | metrics
     if metrics:
         record |= {"kl_nats": one.kl, "kl_bits": one.kl_bits, "test_minus_train": metrics["nll"] - metrics["train_nll"]}
+        record |= {"nll_bits": nats_to_bits(metrics["nll"]), "kl_bytes": one.kl_bits / 8 if one.coded else None}
         record |= {"K": f"{metrics['importance_samples']:,}" if one.coded else "exact"}
         record |= {"cost_nats": one.cost_nats if one.coded else None, "seed_sd": seed_sd(one) if one.seeds else None}
         record |= {f"{name}_mean": float(one.per_image[name].mean()) for name in one.per_image if "nll_k" in name}

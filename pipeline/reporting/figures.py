@@ -106,6 +106,7 @@ def _draw_common(gallery: Gallery, stem: str, dataset: str, trainings: Sequence[
 
 def _draw_run(gallery: Gallery, name: str, runs: Sequence[Run], codecs: pd.DataFrame | None) -> None:
     gallery.chart(f"{name}-kl-spectrum", [name], partial(code_charts.kl_spectrum, runs))
+    gallery.chart(f"{name}-encoded", [name], partial(code_charts.encoded, runs))
     if codecs is not None and "codec" in codecs:
         for error, label in (("pixel_error", "share of pixels that differ"), ("coarse_rmse", "RMS error of 4×4 means")):
             draw_codecs = partial(code_charts.beside_codecs, runs, codecs, error, label)

@@ -70,10 +70,10 @@ class Page:
         """NLL with ever more samples."""
         return self.shown(bounds_table(self.content["bound_records"], group.dataset), caption)
 
-    def densities_table(self, name: str, frame: pd.DataFrame, caption: str) -> str:
-        """Densities without a network."""
+    def baselines_table(self, kind: str, name: str, frame: pd.DataFrame, caption: str) -> str:
+        """What was measured of a data set without a model."""
         records = [dict(row) for _, row in frame.assign(dataset=name).iterrows()]
-        return self.shown(table("densities", records, f"baselines-{name}.csv"), caption)
+        return self.shown(table(kind, records, f"baselines-{name}.csv"), caption)
 
     def _source(self, datasets: Sequence[str], file: str = "results.csv") -> str:
         """The links to stage, data and commit."""

@@ -106,6 +106,7 @@ def write_report(
         "claim_tables": [(section, claims_table(section, claims)) for section in sections],
         "text": files["text_figures"],
         "footnotes": [note for table in paper.TABLES for name, note in table.footnotes.items() if name in longer],
+        "lossless": {name: frame[frame["lossless"]] for name, frame in baselines.items() if "codec" in frame},
         "densities": {name: frame for name, frame in baselines.items() if "codec" not in frame},
         "bound_records": files["bounds"],
         "data_sheets": [f"data-{dataset.name}" for dataset in datasets],

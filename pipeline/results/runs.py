@@ -127,13 +127,15 @@ class Training:
 class Run(Training):
     """One trained and evaluated model of this run.
 
-    `per_image_train`, nats of each training image, and `dimensions` map a column of the CSV file to its values;
+    `per_image_train`, nats of each training image, `dimensions`, and `encoded`, what files of single images took, map a
+    column of the CSV file to its values;
     `panels` holds uint8 images (N, C, H, W).
     """
 
     origin: ClassVar[str] = "this run"
     per_image_train: dict[str, np.ndarray]
     dimensions: dict[str, np.ndarray]
+    encoded: dict[str, np.ndarray]
     panels: dict[str, np.ndarray]
 
 
@@ -161,6 +163,7 @@ def read_run(folder: Path, dataset: str, model: str) -> Run:
         per_image=read_per_image(folder, "per_image.csv", metrics, ("nll", "kl")),
         per_image_train=read_file(folder, "per_image_train.csv", ("nll",)),
         dimensions=read_file(folder, "dimensions.csv", ()),
+        encoded=read_file(folder, "encoded.csv", ()),
         panels=read_file(folder, "panels.npz", ()),
     )
 

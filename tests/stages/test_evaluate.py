@@ -16,6 +16,7 @@ from stages import evaluate, machine
 SHAPE = (1, 5, 3)
 OPTIONAL = {
     "panels": "pictures", "describe_code": "z by dimension", "kept": "what a decompression keeps",
+    "packed_bits": "bits on disk", "encoded": "files of single images",
     "probe_code": "the class in z", "probe_factors": "the factors in z",
 }  # fmt: skip
 
