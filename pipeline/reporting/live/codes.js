@@ -87,7 +87,7 @@ export class CodeMap {
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     for (const query of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"])
       matchMedia(query).addEventListener("change", () => this.draw());
-    this.go([0.3, 0.3]);
+    this.go([0.6, 0.4]);
   }
 
   point(event) {
@@ -110,7 +110,7 @@ export class CodeMap {
       (best, point, i) => (distance(point) < distance(this.points[best]) ? i : best),
       0,
     );
-    this.told.textContent = `The nearest code is of a ${this.labels[nearest]}.`;
+    this.told.textContent = `The code in the circle, redrawn. Nearest to it is that of a ${this.labels[nearest]}.`;
     const [x, y] = at.map((value, axis) => value * this.span[axis]);
     this.ask({
       name: this.name,
