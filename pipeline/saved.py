@@ -46,6 +46,10 @@ def load_run(folder: str | Path, device: torch.device | str = "cpu") -> SavedMod
     """The model trained in `folder`, accelerated: a run ("runs/mnist5k/vlae/seed0"), or a model with its first seed.
 
     FileNotFoundError if it is not there, OSError if it cannot be read or its weights are not finite.
+
+    >>> run = load_run("published/mnist_static/vlae", device="cpu")
+    >>> run.config["dataset"], run.model.image_shape
+    ('mnist_static', (1, 28, 28))
     """
     folder = Path(folder)
     found = (path.parent for path in folder.glob("seed*/config.json"))

@@ -50,7 +50,7 @@ def publish(params: Params, dataset: Dataset, model: str, seed: int) -> None:
     device = exact_device(params.training)
     test = torch.from_numpy(dataset.test).float().to(device)
     with tempfile.TemporaryDirectory() as folder:
-        config = store(Path(folder), load_run(source).model.to(device), run.config | provenance, test)
+        config = store(Path(folder), load_run(source, device).model, run.config | provenance, test)
         write_results(Path(folder), run, config)
         for name in ("history.csv", "codebook.json"):
             shutil.copy(source / name, folder)

@@ -160,7 +160,7 @@ def _origin(device: torch.device) -> dict[str, Any]:
         "commit": commit(),
         "code_sha256": code_sha256(),
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
-        "compiled": device.type == "cpu" and one_pass.library is not None,
+        "compiled": device.type == "cpu" and one_pass.function is not None,
     }
 
 

@@ -92,7 +92,7 @@ def verify(device: torch.device, folder: Path) -> Verification:
         raise DataError(f"metrics.json: {'; '.join(faults)}")
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
-    model = load_run(folder).model.to(device)
+    model = load_run(folder, device).model
     few = images[: at_published_k(metrics)]
     fresh = per_image(model, images, samples, NOISE_SEED)
     nats = {name: fresh[name].to_numpy() for name in ("nll", "reconstruction", "kl")}

@@ -6,6 +6,7 @@ from conftest import COLOR_VLAE, PIXELCNN, VLAE
 from safetensors.torch import load_file, save_file
 
 from pipeline import build_model, load_run
+from pipeline.fast import FAST
 from pipeline.models.layers import WeightNorm
 from pipeline.saved import save_run
 
@@ -80,3 +81,11 @@ def test_what_is_called_nearly_like_a_seed_is_not_taken_for_one(tmp_path):
             (tmp_path / name / "config.json").read_text().replace('"image_shape"', f'"seed": {seed}, "image_shape"')
         )
     assert load_run(tmp_path).config["seed"] == 1
+
+
+def test_a_model_is_loaded_on_the_device_that_is_asked_for_and_accelerated(tmp_path):
+    saved(tmp_path, VLAE, (1, 4, 5))
+    for device in ("cpu", torch.device("meta")):
+        model = load_run(tmp_path, device).model
+        assert {parameter.device for parameter in model.parameters()} == {torch.device(device)}
+        assert {type(module) for module in model.modules()} & set(FAST)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.fast.library import Compiled, in_parts
+from pipeline.fast.library import Compiled, checked, in_parts
 
 Layers = Iterable[tuple[Tensor, Tensor]]
 """Weights (outputs, inputs, taps) and biases (outputs,), in the order of use."""
@@ -48,7 +48,11 @@ class CompiledPixelCNN(Compiled):
         self.pairs = (ctypes.c_int * len(pairs))(*pairs)
         self.outputs = outputs
         self.channels = [outputs, channels, maps]
-        super().__init__("pixelcnn.cpp", CHANNELS=channels, MAPS=maps, LANES=self.lanes)
+        of_pairs, of_taps = 2 * (channels + 1), channels * len(offsets) + 1
+        inputs = 9 * maps + 1 + sum(of_pairs if pair else of_taps for pair in pairs)
+        self.weights = self.lanes * inputs + outputs * (self.lanes + 1)
+        types = [ctypes.POINTER(_Shape), *[ctypes.c_int] * 3, *[ctypes.c_void_p] * 9]
+        super().__init__("pixelcnn.cpp", "log_prob", types, CHANNELS=channels, MAPS=maps, LANES=self.lanes)
 
     def __call__(self, x: Tensor, features: Tensor, maps: Tensor, layers: Layers) -> Tensor:
         """(N,); `layers` from the maps' to the head. Without gradients the images may be fewer: they start over.
@@ -71,7 +75,10 @@ class CompiledPixelCNN(Compiled):
         self, features: Tensor, maps: Tensor, weights: Tensor, x: Tensor, scales: Tensor, gradients: Sequence[Tensor]
     ) -> Tensor:
         """Call pixelcnn.cpp with (N, H, W, …); fill `gradients` of features, maps (N, …) and weights (threads, …)."""
-        height, width = x.shape[1:3]
+        height, width = size = x.shape[1:3]
+        for values, count, numbers in zip((x, features, maps), (len(x), len(x), len(maps)), self.channels, strict=True):
+            checked(values, count, *size, numbers)
+        checked(weights, self.weights)
         shape = _Shape(height, width, self.outputs, len(self.offsets) // 2, len(self.pairs), self.offsets, self.pairs)
         result = weights.new_empty(len(maps))
 
@@ -79,9 +86,7 @@ class CompiledPixelCNN(Compiled):
             rows = (part.stop - part.start, part.start % len(x), len(x))
             arrays = [features, x, weights, maps[part], result[part], scales[part]]
             arrays += [*(array[part] for array in gradients[:2]), *(array[number] for array in gradients[2:])]
-            pointers = [_pointer(array) for array in arrays] + [None] * (3 - len(gradients))
-            assert self.library is not None
-            self.library.log_prob(ctypes.byref(shape), *rows, *pointers)
+            self.call(shape, *rows, *(array.data_ptr() for array in arrays), *[None] * (3 - len(gradients)))
 
         in_parts(len(maps), work)
         return result
@@ -140,21 +145,24 @@ class CompiledGenerator(Compiled):
     """The generator's residual blocks without gradients: start (N, channels, h, w) to maps (N, M, H, W)."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        self.last = blocks[-1]
+        self.first, self.last = blocks[0], blocks[-1]
+        self.weights = sum(_weights_of(block) for block in blocks)
         self.blocks = (ctypes.c_int * (7 * len(blocks)))(*(number for block in blocks for number in block))
         self.count = len(blocks)
-        super().__init__("generator.cpp", LANES=LANES)
+        types = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3]
+        super().__init__("generator.cpp", "generate", types, LANES=LANES)
 
     def __call__(self, start: Tensor, layers: Layers) -> Tensor:
         """`layers`: of each block the first, the second and the skip's, each (outputs, inputs, 9)."""
-        start = _channels_last(start)
+        first = self.first
+        start = checked(_channels_last(start), len(start), first.height, first.width, first.inputs)
         weights = torch.cat([part for layer in layers for part in _padded(*layer, -len(layer[1]) % LANES)])
+        checked(weights, self.weights)
         maps = start.new_empty(len(start), self.last.out_height, self.last.out_width, self.last.outputs)
 
         def work(part: slice, number: int) -> None:
-            arrays = (start[part], weights, maps[part])
-            assert self.library is not None
-            self.library.generate(self.blocks, self.count, len(arrays[0]), *map(_pointer, arrays))
+            pointers = (values.data_ptr() for values in (start[part], weights, maps[part]))
+            self.call(self.blocks, self.count, part.stop - part.start, *pointers)
 
         in_parts(len(start), work)
         return maps.permute(0, 3, 1, 2)
@@ -170,8 +178,10 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.float().permute(0, 2, 3, 1).contiguous()
 
 
-def _pointer(values: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(values.data_ptr())
+def _weights_of(block: Block) -> int:
+    """Of the first layer, the second, and the skip's, with biases, outputs rounded up."""
+    inner, outer = (-(-width // LANES) * LANES for width in (block.inputs, block.outputs))
+    return (9 * block.inputs + 1) * (inner + outer * (2 if block.enlarge else 1))
 
 
 compiled_pixelcnn = cache(CompiledPixelCNN)

@@ -11,13 +11,14 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.caches import user_cache
 
@@ -72,21 +73,41 @@ def _processor() -> str:
 
 
 class Compiled:
-    """A function of cpp/`source`, compiled with `constants`."""
+    """The function `name` of cpp/`source`, compiled with `constants`; of these argument types, and without a result."""
 
-    def __init__(self, source: str, **constants: int) -> None:
-        self.source, self.constants = source, constants
+    def __init__(self, source: str, name: str, types: Sequence[Any], **constants: int) -> None:
+        self.source, self.name, self.types, self.constants = source, name, types, constants
 
     @property
-    def library(self) -> ctypes.CDLL | None:
+    def function(self) -> Callable[..., None] | None:
         """None where there is no working compiler."""
-        return library(self.source, **self.constants)
+        compiled = library(self.source, **self.constants)
+        if compiled is None:
+            return None
+        function = compiled[self.name]  # not shared, unlike an attribute
+        function.argtypes, function.restype = self.types, None
+        return function
+
+    def call(self, *arguments: Any) -> None:
+        """Call it, where there is a compiler."""
+        function = self.function
+        assert function is not None
+        function(*arguments)
 
     def takes(self, network: nn.Module) -> bool:
         """Whether it can work on this network: not on a GPU, nor while hooks have to see the layers."""
         weight = next(network.parameters())
         on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
-        return on_cpu and not any(part._forward_hooks for part in network.modules()) and self.library is not None
+        return on_cpu and not any(part._forward_hooks for part in network.modules()) and self.function is not None
+
+
+def checked(values: Tensor, *shape: int) -> Tensor:
+    """Whose address may be given away; ValueError unless they are float32 of this shape, contiguous on the CPU."""
+    if values.dtype != torch.float32 or values.device.type != "cpu" or not values.is_contiguous():
+        raise ValueError(f"{values.dtype} on {values.device}: must be contiguous torch.float32 on the CPU")
+    if values.shape != shape:
+        raise ValueError(f"numbers of shape {tuple(values.shape)}: must be {shape}")
+    return values
 
 
 def in_parts(count: int, work: Callable[[slice, int], None]) -> None:

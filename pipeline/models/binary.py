@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -77,38 +75,16 @@ def pyramid(size: tuple[int, int], levels: int) -> list[tuple[int, int]]:
     return sizes
 
 
-@dataclass(frozen=True)
 class BinaryNetworks:
     """The networks of a block of `models`, for build.py to compose."""
 
-    block: ModelConfig
-    image_shape: Shape
-
-    most_rows = 1024
-    """Images × samples in one pass without gradients: with the paper's sizes 0.2 GB."""
-
-    @property
-    def likelihood(self) -> Bernoulli:
-        return Bernoulli(self.image_shape[0])
-
-    @property
-    def latent_dim(self) -> int:
-        return self.block.latent_dim
-
-    @property
-    def maps(self) -> int:
-        """Conditioning maps of the decoder."""
-        return self.block.conditioning_maps
-
-    @property
-    def numbers(self) -> int:
-        """Held at once, of each pixel: six arrays of a PixelCNN's width, and the encoder's first layers."""
-        return 6 * max(self.block.filters, self.maps) + max(self.block.encoder_channels)
-
-    @property
-    def features(self) -> int:
-        """Of the encoder, which an IAF posterior's shifts see."""
-        return self.block.hidden_units
+    def __init__(self, block: ModelConfig, image_shape: Shape) -> None:
+        self.block, self.image_shape, self.likelihood = block, image_shape, Bernoulli(image_shape[0])
+        self.latent_dim, self.maps = block.latent_dim, block.conditioning_maps
+        self.features = block.hidden_units  # of the encoder, which an IAF posterior's shifts see
+        # held at once of each pixel: six arrays of a PixelCNN's width, and the encoder's first layers
+        self.numbers = 6 * max(block.filters, self.maps) + max(block.encoder_channels)
+        self.most_rows = 1024  # images × samples in one pass without gradients: with the paper's sizes 0.2 GB
 
     def shift(self, context: int) -> MADE:
         """A step of a flow."""

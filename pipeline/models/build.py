@@ -29,6 +29,9 @@ def build_model(name_or_block: str | Mapping[str, Any] | Block, image_shape: Sha
 
     `name_or_block`: a name among the models of ./params.yaml, or such a block. ParamError if it is not a valid one, or
     if images of that shape are none of its kind.
+
+    >>> build_model({"posterior": "gaussian", "prior": "af", "decoder": "pixelcnn"}, (1, 8, 8)).image_shape
+    (1, 8, 8)
     """
     block = _block(name_or_block)
     if isinstance(block, ColorModelConfig):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -107,48 +106,22 @@ class MapGenerator(nn.Module):
         return self.layers(z.view(-1, *self.latent_shape).contiguous(memory_format=torch.channels_last))
 
 
-@dataclass(frozen=True)
 class ColorNetworks:
     """The networks of a block of `color_models`, for build.py to compose; ParamError if z has no whole maps."""
 
-    block: ColorModelConfig
-    image_shape: Shape
-
-    most_rows = 64
-    """Images × samples in one pass without gradients: with the paper's sizes 0.6 GB."""
-
-    def __post_init__(self) -> None:
-        if self.image_shape[1] % 4 or self.image_shape[2] % 4:
+    def __init__(self, block: ColorModelConfig, image_shape: Shape) -> None:
+        if image_shape[1] % 4 or image_shape[2] % 4:
             allowed = "a height and width that 4 divides, since z has maps of a quarter"
-            raise ParamError(refusal("image_shape", self.image_shape, allowed))
-
-    @property
-    def likelihood(self) -> LogisticMixture:
-        return LogisticMixture(self.block.mixtures, self.image_shape[0])
-
-    @property
-    def latent_shape(self) -> Shape:
-        return self.block.latent_maps, self.image_shape[1] // 4, self.image_shape[2] // 4
-
-    @property
-    def latent_dim(self) -> int:
-        return math.prod(self.latent_shape)
-
-    @property
-    def maps(self) -> int:
-        """Conditioning maps of the decoder."""
-        return self.block.channels
-
-    @property
-    def numbers(self) -> int:
-        """Held at once, of each pixel: nine arrays of a PixelCNN++'s blocks, eight of the encoder's, the mixtures."""
-        of_the_encoder = 8 * max(self.block.channels, self.block.inner_channels)
-        return 9 * self.block.filters * self.block.blocks + of_the_encoder + 13 * self.block.mixtures
-
-    @property
-    def features(self) -> int:
-        """Maps of the encoder, which an IAF posterior's shifts see."""
-        return trunk(self.block.network, self.block.inner_channels, BLOCKS[-1])[1]
+            raise ParamError(refusal("image_shape", image_shape, allowed))
+        self.block, self.image_shape = block, image_shape
+        self.likelihood = LogisticMixture(block.mixtures, image_shape[0])
+        self.latent_shape = (block.latent_maps, image_shape[1] // 4, image_shape[2] // 4)
+        self.latent_dim, self.maps = math.prod(self.latent_shape), block.channels
+        self.features = trunk(block.network, block.inner_channels, BLOCKS[-1])[1]
+        # held at once of each pixel: nine arrays of a PixelCNN++'s blocks, eight of the encoder's, and the mixtures
+        of_the_encoder = 8 * max(block.channels, block.inner_channels)
+        self.numbers = 9 * block.filters * block.blocks + of_the_encoder + 13 * block.mixtures
+        self.most_rows = 64  # images × samples in one pass without gradients: with the paper's sizes 0.6 GB
 
     def shift(self, context: int) -> ConvMADE:
         """A step of a flow."""

@@ -56,14 +56,25 @@ class ImageModel(nn.Module):
 
     @torch.no_grad()
     def elbo(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """The ELBO of each image at one draw z ~ q(z|x), without a latent log p(x): (B, C, H, W) to (B,)."""
+        """The ELBO of each image at one draw z ~ q(z|x), without a latent log p(x): (B, C, H, W) to (B,) nats.
+
+        >>> from pipeline import load_run
+        >>> model = load_run("published/mnist_static/vlae").model
+        >>> model.elbo(torch.zeros(2, 1, 28, 28), torch.Generator().manual_seed(0)).shape
+        torch.Size([2])
+        """
         return self.log_prob(x, 1, rng)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, importance_samples: int = 64, rng: torch.Generator | None = None) -> Tensor:
         """log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q: a lower bound of log p(x) in expectation, rising with K.
 
-        (B, C, H, W) to (B,); with K = 1 the ELBO. Without a latent it is log p(x), exact, whatever K is.
+        (B, C, H, W) to (B,) nats; with K = 1 the ELBO. Without a latent it is log p(x), exact, whatever K is.
+
+        >>> from pipeline import load_run
+        >>> model = load_run("published/mnist_static/vlae").model
+        >>> model.log_prob(torch.zeros(2, 1, 28, 28), importance_samples=16).shape
+        torch.Size([2])
         """
         check_count("importance_samples", importance_samples)
         self.check_images(x, rng)
@@ -71,7 +82,12 @@ class ImageModel(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator | None = None) -> Tensor:
-        """n images (n, C, H, W)."""
+        """n images (n, C, H, W).
+
+        >>> from pipeline import load_run
+        >>> load_run("published/mnist_static/vlae").model.sample(2).unique()
+        tensor([0., 1.])
+        """
         check_count("n", n)
         self._check_rng(rng)
         return self.draw_images(n, rng)

@@ -208,7 +208,12 @@ class LatentVariableModel(ImageModel):
 
     @torch.no_grad()
     def encode(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """z ~ q(z|x), the lossy code: (B, C, H, W) to (B, D)."""
+        """z ~ q(z|x), the lossy code: (B, C, H, W) to (B, D).
+
+        >>> from pipeline import load_run
+        >>> load_run("published/mnist_static/vlae").model.encode(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 64])
+        """
         self.check_images(x, rng)
         return self.draw(self.encoded(x), rng)[0]
 
@@ -220,7 +225,13 @@ class LatentVariableModel(ImageModel):
 
     @torch.no_grad()
     def decompress(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """x ~ p(x|z), the lossy decompression (section 4.1): (B, D) to (B, C, H, W)."""
+        """x ~ p(x|z), the lossy decompression (section 4.1): (B, D) to (B, C, H, W).
+
+        >>> from pipeline import load_run
+        >>> model = load_run("published/mnist_static/vlae").model
+        >>> model.decompress(model.encode(torch.zeros(2, 1, 28, 28))).shape
+        torch.Size([2, 1, 28, 28])
+        """
         self.check_latents(z, self.latent_dim, rng)
         return self.decoded(z, self.uniforms(len(z), rng))
 

@@ -29,7 +29,7 @@ def store(folder: Path, model: Model, config: dict[str, Any], test: Tensor) -> d
     holds = all(values.isfinite().all() for values in halved.state_dict().values())
     if holds and isinstance(model, LatentVariableModel):
         save_run(folder, halved, config)
-        rounded = load_run(folder).model.to(test.device)
+        rounded = load_run(folder, test.device).model
         moved = _means(rounded, test) - _means(model, test)
         if (moved.abs() < MOST_MOVED).all():  # false where one is NaN
             return _save(folder, halved, config, "float16", float(moved["nll"]))

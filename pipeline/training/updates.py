@@ -11,10 +11,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.fast.library import Compiled, in_parts
+from pipeline.fast.library import Compiled, checked, in_parts
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-one_pass = Compiled("adamax.cpp")
+one_pass = Compiled(
+    "adamax.cpp",
+    "update",
+    [ctypes.c_long, ctypes.c_long, ctypes.c_int, *[ctypes.c_void_p] * 7, *[ctypes.c_float] * 4],
+)
 Trained = TypeVar("Trained", bound=nn.Module)
 
 
@@ -103,13 +107,13 @@ def _follow(moments: Sequence[Moments], share: float) -> None:
 def _in_one_pass(moving: Sequence[Moments], rates: list[float], share: float) -> None:
     sizes = [one.weights.numel() for one in moving]
     rows = [(one.weights, _gradient(one).contiguous(), one.mean, one.maximum, one.average) for one in moving]
-    pointers = [_array(ctypes.c_void_p, [part.data_ptr() for part in column]) for column in zip(*rows, strict=True)]
-    numbers = [ctypes.c_float(number) for number in (BETA1, BETA2, EPSILON, share)]
+    addresses = [[checked(part, *row[0].shape).data_ptr() for part in row] for row in rows]
+    pointers = [_array(ctypes.c_void_p, column) for column in zip(*addresses, strict=True)]
+    numbers = (BETA1, BETA2, EPSILON, share)
     arguments = (len(rows), _array(ctypes.c_long, sizes), *pointers, _array(ctypes.c_float, rates), *numbers)
 
     def work(part: slice, number: int) -> None:
-        assert one_pass.library is not None
-        one_pass.library.update(ctypes.c_long(part.start), ctypes.c_long(part.stop), *arguments)
+        one_pass.call(part.start, part.stop, *arguments)
 
     in_parts(sum(sizes), work)
 

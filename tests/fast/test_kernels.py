@@ -1,6 +1,7 @@
 """The compiled decoder against the same network layer by layer: values, gradients, and when it is not to be used."""
 
 import copy
+import ctypes
 import platform
 import runpy
 import shutil
@@ -13,7 +14,10 @@ from pipeline import build_model
 from pipeline.fast import accelerate, kernels, library
 from pipeline.fast.kernels import compiled_generator
 from pipeline.models.layers import initialize
+from pipeline.training.updates import one_pass
 
+there = any(map(shutil.which, ("c++", "g++", "clang++")))
+pytestmark = pytest.mark.skipif(not there, reason="no C++ compiler")
 SHAPE = (1, 9, 11)
 LARGER = {"filters": 12, "conditioning_maps": 4, "masked_layers": 6, "encoder_channels": [16, 20, 32]}
 BLOCKS = [
@@ -121,6 +125,42 @@ def test_shapes_that_do_not_belong_together_are_refused(images, features, maps):
     net = network(pair(VLAE)[0])
     with pytest.raises(ValueError, match="must be of one size"):
         net.log_prob_given(torch.zeros(images), torch.zeros(features), torch.zeros(maps))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(2, 3).double(),
+        torch.zeros(3, 2).t(),
+        torch.zeros(2, 4),
+        torch.zeros(6),
+        torch.zeros(2, 3, device="meta"),
+    ],
+)
+def test_no_address_is_given_away_of_other_numbers_than_are_wanted(wrong):
+    assert library.checked(torch.zeros(2, 3), 2, 3).shape == (2, 3)
+    with pytest.raises(ValueError, match="must be"):
+        library.checked(wrong, 2, 3)
+
+
+@torch.no_grad()
+def test_too_few_weights_are_refused():
+    fast, x = pair(VLAE)[0].decoder, binary_images(2, SHAPE)
+    weights, compiled = list(fast.network._weights()), fast.network.compiled()
+    with pytest.raises(ValueError, match="must be"):
+        compiled(x, torch.zeros(2, 4, *SHAPE[1:]), torch.zeros(2, 2, *SHAPE[1:]), weights[1:])
+    with pytest.raises(ValueError, match="must be"):
+        compiled_generator(tuple(fast.generator.geometry()))(torch.zeros(2, *fast.generator.start), weights)
+
+
+def test_foreign_functions_know_their_arguments():
+    fast = pair(VLAE)[0].decoder
+    for one in (fast.network.compiled(), compiled_generator(tuple(fast.generator.geometry())), one_pass):
+        assert one.function.argtypes == list(one.types)
+        with pytest.raises(ctypes.ArgumentError):
+            one.call(*[object()] * len(one.types))
+        with pytest.raises(TypeError):
+            one.call()
 
 
 def test_gradients_of_the_image_are_those_of_the_layers():

@@ -8,7 +8,7 @@ import torch
 from pipeline.training import updates
 from pipeline.training.updates import Updates
 
-needs_compiler = pytest.mark.skipif(updates.one_pass.library is None, reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(updates.one_pass.function is None, reason="no C++ compiler")
 LATE = 4
 """The update at which a parameter has its first gradient."""
 
