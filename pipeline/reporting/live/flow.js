@@ -1,6 +1,6 @@
 // The prior's flow: mean-only autoregressive steps, the order of the dimensions reversed between them.
 
-import { linear } from "./layers.js";
+import { linear, unit } from "./layers.js";
 
 const reversed = (z) => Float32Array.from(z).reverse();
 
@@ -19,18 +19,13 @@ function solve(layers, noise) {
   const output = layers.at(-1);
   const values = [z, ...hidden.map((layer) => new Float32Array(layer.rows))];
   const done = values.map(() => 0);
-  const sum = (layer, row, x) => {
-    let total = layer.bias[row];
-    for (let i = layer.starts[row], j = 0; i < layer.starts[row + 1]; i++, j++) total += layer.weights[i] * x[j];
-    return total;
-  };
   for (let d = 0; d < z.length; d++) {
     hidden.forEach((layer, k) => {
       for (; done[k + 1] < layer.rows && layer.lengths[done[k + 1]] <= done[k]; done[k + 1]++) {
-        values[k + 1][done[k + 1]] = Math.max(sum(layer, done[k + 1], values[k]), 0);
+        values[k + 1][done[k + 1]] = Math.max(unit(layer, done[k + 1], values[k]), 0);
       }
     });
-    z[d] = noise[d] + sum(output, d, values.at(-1));
+    z[d] = noise[d] + unit(output, d, values.at(-1));
     done[0] = d + 1;
   }
   return z;

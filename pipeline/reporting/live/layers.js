@@ -15,15 +15,16 @@ function added(maps, others) {
   return maps;
 }
 
-// A vector's product with the rows of a layer, and its bias.
+// A vector's product with a row of a layer, and its bias.
+export function unit({ starts, weights, bias }, row, x) {
+  let sum = bias[row];
+  for (let i = starts[row], j = 0; i < starts[row + 1]; i++, j++) sum += weights[i] * x[j];
+  return sum;
+}
+
 export function linear(layer, x) {
-  const { rows, starts, weights, bias } = layer;
-  const out = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    let sum = bias[row];
-    for (let i = starts[row], j = 0; i < starts[row + 1]; i++, j++) sum += weights[i] * x[j];
-    out[row] = sum;
-  }
+  const out = new Float32Array(layer.rows);
+  for (let row = 0; row < layer.rows; row++) out[row] = unit(layer, row, x);
   return out;
 }
 

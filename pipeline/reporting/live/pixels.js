@@ -3,7 +3,7 @@
 import { convolve, elu, linear } from "./layers.js";
 
 // Pixels [row, column] that do not see each other, one front after the other; `right` is how far a pixel sees there.
-export function* fronts(height, width, right) {
+function* fronts(height, width, right) {
   const slope = Math.min(right, width - 1) + 1;
   for (let front = 0; front < width + slope * (height - 1); front++) {
     const pixels = [];

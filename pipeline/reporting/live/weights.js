@@ -16,7 +16,7 @@ function half(bits) {
 }
 
 // Rows of weights one after the other, with where each starts and how long it is, and a bias each.
-export function makeLayer(facts, lengths, weights, bias) {
+function makeLayer(facts, lengths, weights, bias) {
   const starts = new Int32Array(facts.rows + 1);
   for (let row = 0; row < facts.rows; row++) starts[row + 1] = starts[row] + lengths[row];
   return { rows: facts.rows, columns: facts.columns, reach: facts.reach, starts, lengths, weights, bias };
