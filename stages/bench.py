@@ -11,11 +11,14 @@ from pathlib import Path
 import torch
 
 from pipeline import benchmark
+from pipeline import benchmark_training as steps
 from pipeline.config import load_params
 from stages import no_options, run_stage
 from stages.machine import processor, resolve_bfloat16
 
 REPORT = Path("reports/benchmark.md")
+TRICKS = ("", "none", *(f"{kind} {trick}" for trick in steps.TRICKS for kind in ("only", "all but")), "all")
+OTHERS = ("", "alone", "beside one process", "beside one a core, at the lowest priority")
 
 
 def main() -> None:
@@ -28,15 +31,12 @@ def main() -> None:
     sections = (
         ("Sampling", benchmark.sampling, head, benchmark.sampling(params)),
         ("Likelihood", benchmark.likelihood, head, benchmark.likelihood(params)),
-        ("Training", benchmark.training, head, benchmark.training(params, bfloat16)),
-        (
-            "Beside the steps",
-            benchmark.overhead,
-            ("", "of the time of the steps"),
-            benchmark.overhead(params, bfloat16),
-        ),
-        ("Where a step goes", benchmark.profile, ("", "ms", "floor, ms"), benchmark.profile(params, bfloat16)),
-        ("GPU", benchmark.gpu, ("", ""), benchmark.gpu(params)),
+        ("Training", steps.training, head, steps.training(params, bfloat16)),
+        ("Each trick alone", steps.tricks, TRICKS, steps.tricks(params, bfloat16)),
+        ("Beside others", steps.beside_others, OTHERS, steps.beside_others(params, bfloat16)),
+        ("Beside the steps", steps.overhead, ("", "of the time of the steps"), steps.overhead(params, bfloat16)),
+        ("Where a step goes", steps.profile, ("", "ms", "floor, ms"), steps.profile(params, bfloat16)),
+        ("GPU", steps.gpu, ("", ""), steps.gpu(params)),
         ("Start-up", benchmark.start_up, ("whole command", ""), benchmark.start_up()),
     )
     about_all = f"`make bench`; medians of {benchmark.RUNS} runs, what is compared in turn."

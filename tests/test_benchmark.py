@@ -1,14 +1,17 @@
 """What the benchmark's figures rest on: what the obvious way is, counted operations, and measured memory."""
 
+import dataclasses
+
 import pytest
 import torch
 from conftest import ROOT, VLAE, binary_images
 
-from pipeline import benchmark, build_model
+from pipeline import benchmark, benchmark_training, build_model
 from pipeline.config import load_params
 from pipeline.fast import FAST, accelerate
 from pipeline.models.layers import Conv2d, ConvTranspose2d, Linear
 from pipeline.models.masked import MaskedConv2d, Reach
+from stages import bench
 
 
 def test_plainly_goes_by_contiguous_layers_and_puts_everything_back():
@@ -21,9 +24,9 @@ def test_plainly_goes_by_contiguous_layers_and_puts_everything_back():
         return model.log_prob(binary_images(2, (1, 8, 8)), 3)
 
     with torch.no_grad():
-        assert benchmark._plainly(model, call)().shape == (2,)
+        assert benchmark.plainly(model, call)().shape == (2,)
     with pytest.raises(ZeroDivisionError):
-        benchmark._plainly(model, lambda: 1 / 0)()
+        benchmark.plainly(model, lambda: 1 / 0)()
     assert [type(module) for module in model.modules()] == fast
     assert torch.channels_last is last
 
@@ -38,10 +41,56 @@ def test_plainly_goes_by_contiguous_layers_and_puts_everything_back():
     ],
 )
 def test_operations_are_a_product_and_a_sum_for_every_unmasked_weight_at_every_place(layer, shape, operations):
-    assert benchmark._operations(layer, lambda: layer(torch.zeros(shape))) == operations
+    assert benchmark_training.operations(layer, lambda: layer(torch.zeros(shape))) == operations
 
 
 def test_4096_samples_need_less_than_a_gigabyte_more_than_one():
     params = load_params(ROOT / "params.yaml")
     one, many = (benchmark._peak_megabytes(params, draws) for draws in (1, 4096))
     assert many - one < 1000
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parameters whose `vlae` is small, of small images; and what is measured is measured once."""
+    monkeypatch.setattr(benchmark, "RUNS", 1)
+    for module in (benchmark, benchmark_training):
+        monkeypatch.setattr(module, "SHAPE", (1, 8, 8))
+    params = load_params(ROOT / "params.yaml")
+    tiny = {key: tuple(value) if isinstance(value, list) else value for key, value in VLAE.items()}
+    return dataclasses.replace(
+        params, models=params.models | {"vlae": dataclasses.replace(params.models["vlae"], **tiny)}
+    )
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_each_trick_is_measured_alone_and_left_out_alone(small, monkeypatch, bfloat16):
+    chosen, with_tricks = [], benchmark_training.SomeTraining.with_tricks
+    monkeypatch.setattr(
+        benchmark_training.SomeTraining,
+        "with_tricks",
+        lambda self, some: chosen.append(some) or with_tricks(self, some),
+    )
+    cells = dict(zip(bench.TRICKS, next(benchmark_training.tricks(small, bfloat16)), strict=True))
+    unknown = set() if bfloat16 else {"only bfloat16", "all but bfloat16"}
+    assert {name for name, cell in cells.items() if not cell} == unknown
+    known = len(benchmark_training.TRICKS) - (not bfloat16)
+    assert [len(some) for some in chosen] == [0, *[1] * known, *[known - 1] * known, known]
+
+
+def test_a_step_has_the_tricks_that_are_asked_for_and_no_others(small):
+    trained = benchmark_training.SomeTraining(small, "vlae", False, batch=4)
+    types = lambda: {type(module) for module in trained.state.model.modules()}  # noqa: E731
+    trained.with_tricks(set())()
+    assert not types() & set(FAST)
+    assert not trained.state.updates.compiled
+    trained.with_tricks({"C++"})()
+    assert types() & set(FAST)
+    assert trained.state.updates.compiled
+    assert torch.channels_last is not torch.contiguous_format
+
+
+def test_others_run_until_they_are_no_longer_needed():
+    with benchmark_training.others(2, 19) as processes:
+        assert [process.poll() for process in processes] == [None, None]
+    assert all(process.poll() is not None for process in processes)

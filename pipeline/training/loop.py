@@ -124,13 +124,13 @@ def train(
     process has ended.
     """
     workers = workers or Workers()
-    state = _start(model, batches, plan, checkpoint, earlier, workers)
+    state = begin(model, batches, plan, checkpoint, earlier, workers)
     started = saved = time.monotonic()
     before = state.seconds
     hidden = HIDDEN if workers.first else True
     with tqdm(total=plan.steps, initial=state.step, unit="step", disable=hidden, mininterval=1.0) as progress:
         while state.step < plan.steps:
-            _step(state, batches, plan)
+            take_step(state, batches, plan)
             if state.step % plan.validate_every == 0 or state.step == plan.steps:
                 state.history.append(_history_row(state, batches, validation, plan))
                 progress.set_postfix(_progress_line(state.history[-1]))
@@ -154,9 +154,10 @@ def initialize_from(batches: Batches, model: Model, seed: int) -> None:
     initialize(model, first, stream(seed, "initialization", device=first.device))
 
 
-def _start(
+def begin(
     model: Model, batches: Batches, plan: Plan, checkpoint: Path, earlier: Earlier | None, workers: Workers
 ) -> State:
+    """Where a training stands before its next step: its first, or the one after the checkpoint's or `earlier`'s."""
     saved = workers.from_first(lambda: load_checkpoint(checkpoint))
     if saved is None and earlier is not None:
         model.load_state_dict(earlier.model.state_dict())
@@ -181,7 +182,8 @@ def _start(
     return state
 
 
-def _step(state: State, batches: Batches, plan: Plan) -> None:
+def take_step(state: State, batches: Batches, plan: Plan) -> None:
+    """One update of the weights; FloatingPointError if the loss is not finite."""
     x, noise = batches.batch(state.step), noise_seeds(plan.seed, state.step, plan.shards)
     means = state.gradients(x, noise, state.kl_weight)
     state.updates(plan.rate(state.step))
