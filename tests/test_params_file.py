@@ -25,6 +25,7 @@ def test_a_list_that_is_emptied_takes_nothing_with_it(key, tmp_path):
         ("scale=smoke", 1),
         ("training.learning_rate=0.001", 1),
         ("scales.laptop.binary.steps.vlae=5", 1),
+        ("scales.paper.binary.evaluation.test_images=100", 1),  # in place of all
         ("color_models.narrow_7x4.mixtures=3", 1),
         ("+color_models.narrow_4x2.mixtures=3", 1),  # which its base has
         ("seeds=[0,1]", 1),
