@@ -1,4 +1,4 @@
-"""Evaluate a trained model: NLL, ELBO, KL, what its code carries and keeps, and the pictures of Figures 1 to 4.
+"""Evaluate a trained model: NLL, ELBO, KL, what its latent carries and keeps, and the pictures of Figures 1 to 4.
 
 python -m stages.evaluate --dataset mnist5k --model vlae
 """
@@ -19,7 +19,14 @@ from pipeline.config import Params, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.errors import DataError
 from pipeline.evaluation.attempts import Attempts
-from pipeline.evaluation.latent import MOST_PROBED, binarized, describe_code, exact_values, probe_code, probe_factors
+from pipeline.evaluation.latent import (
+    MOST_PROBED,
+    binarized,
+    describe_latent,
+    exact_values,
+    probe_factors,
+    probe_latent,
+)
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.structure import kept
@@ -75,13 +82,13 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
     nothing: dict[str, float] = {}
     dimensions = pd.DataFrame(columns=["kl_nats", "activity"])
     if isinstance(model, LatentVariableModel):
-        describe = partial(describe_code, model, test, seed)
+        describe = partial(describe_latent, model, test, seed)
         dimensions, numbers = attempts.take("z by dimension", describe, (dimensions, nothing))
         metrics |= numbers
         if pictures:
             kept_parts = partial(kept, pictures["originals"], pictures["decompressions"], seed)
             metrics |= attempts.take("what a decompression keeps", kept_parts, nothing)
-        for name, probe in (("the class in z", probe_code), ("the factors in z", probe_factors)):
+        for name, probe in (("the class in z", probe_latent), ("the factors in z", probe_factors)):
             metrics |= attempts.take(name, partial(probe, model, dataset, train, test, seed), nothing)
     on_disk = load_run(folder)  # on the CPU, where files are written
     images = dataset.test[: budget.test_images]

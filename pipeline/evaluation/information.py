@@ -1,4 +1,4 @@
-"""What the code z carries: which of its units answer to the image, and how many nats it tells about it."""
+"""What the latent z carries: which of its units answer to the image, and how many nats it tells about it."""
 
 from __future__ import annotations
 

@@ -1,16 +1,22 @@
 """The Variational Lossy Autoencoder (Chen et al., ICLR 2017, arXiv:1611.02731), from prior to decompression.
 
-A latent-variable model p(x) = ∫ p(x|z) p(z) dz (section 2) with approximate posterior q(z|x). Its decoder draws every
-pixel from z and from a few earlier pixels alone, p(x|z) = ∏ p(x_i | z, x_WindowAround(i)) (section 3.1), so that z has
-to say what the window cannot see; its prior is an autoregressive flow (section 3.2). With a decoder of pixels that are
-independent given z it is a VAE, without z the Unconditional Decoder. The networks are elsewhere: encoder and generator
-in binary.py (Appendix A) and color.py (Appendix B), decoders in pixelcnn.py and pixelcnnpp.py, flows in flows.py.
+A latent-variable model p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2). Its decoder draws
+every pixel from z and from a few earlier pixels alone, p(x|z) = ∏ p(x_i | z, x_WindowAround(i)) (section 3.1), so that
+z has to say what the window cannot see; its prior is an autoregressive flow, z = f(ε) (section 3.2).
 
-    x (B, C, H, W) ─ encoder ─ q(z|x) ─ z (B, D) ─ generator ─ maps (B, M, H, W) ─┬→ p(x|z)
-                                        p(z) ┘           earlier pixels of x ─────┘
+    x (B, C, H, W) → encoder → q(z|x) ∋ z (B, D) → generator → maps (B, M, H, W) ─┬→ p(x|z)
+                                                     earlier pixels of x ─────────┘
 
-Not implemented: a bits-back coder here (`code_lengths` are what one would need), free bits and other objectives (in
-training), and a mean-and-scale flow (ours shifts alone, as the paper's does: its log det is 0). All in nats per image.
+    −ELBO(x) = E_q [ −log p(x|z)  +  log q(z|x) − log p(z) ]       what `parts` gives, the two of them by name
+                    reconstruction            kl
+
+With a decoder of pixels that are independent given z it is a VAE; without z it is the Unconditional Decoder, below.
+Users call `elbo`, `log_prob`, `sample` of interface.py, which check what they are given and come back here to `bound`
+and `draw_images`. Encoder and generator are in binary.py (Appendix A) and color.py (Appendix B), the decoders and what
+their windows are in pixelcnn.py and pixelcnnpp.py, flows in flows.py. All densities are in nats per image.
+
+Not implemented: a determinant of the flows, which are shifts alone, as the paper's are (log|det dε/dz| = 0). Elsewhere:
+free bits and other objectives (training/objectives.py), and the bits-back coder of section 2.2 (coding/).
 """
 
 from __future__ import annotations
@@ -50,7 +56,8 @@ class GaussianPrior(nn.Module):
 class AutoregressivePrior(nn.Module):
     """AF prior: z = f(ε), ε ~ N(0, I), log p(z) = log N(f⁻¹(z); 0, I) + log|det dε/dz| (section 3.2, equation 11).
 
-    The determinant is 1, f being made of shifts.
+    The determinant is 1, f being made of shifts. The density takes one pass for all dimensions at once, as an IAF
+    posterior on ε would; drawing z goes dimension by dimension.
     """
 
     def __init__(self, flow: AutoregressiveFlow) -> None:
@@ -60,7 +67,7 @@ class AutoregressivePrior(nn.Module):
     def log_prob_terms(self, z: Tensor) -> Tensor:
         """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place."""
         terms = standard_normal_terms(self.noise(z))
-        return terms.flip(-1) if len(self.flow.shifts) % 2 else terms
+        return terms.flip(-1) if len(self.flow.shifts) % 2 else terms  # each step of the flow reverses the order
 
     def transform(self, noise: Tensor) -> Tensor:
         """(B, D) standard normal noise to (B, D) draws from the prior."""
@@ -112,7 +119,7 @@ class FactorizedDecoder(nn.Module):
         return self.visit(z, drawn_from(self.likelihood, uniforms))
 
     def visit(self, z: Tensor, choose: Choose) -> Tensor:
-        """The image (B, C, H, W) that `choose` makes of the parameters of all pixels at once."""
+        """The image (B, C, H, W) whose pixels `choose` gives values, told the parameters of all of them at once."""
         parameters = self.generator(z)
         size = parameters.shape[2:]
         rows, columns = torch.cartesian_prod(*map(torch.arange, size)).unbind(1)
@@ -138,7 +145,7 @@ class AutoregressiveDecoder(nn.Module):
         return self.network.sample(self.generator(z), uniforms)
 
     def visit(self, z: Tensor, choose: Choose) -> Tensor:
-        """The image (B, C, H, W) that `choose` makes of what it is told, pixel by pixel."""
+        """The image (B, C, H, W) whose pixels `choose` gives values one by one, told the parameters of each."""
         return self.network.visit(self.generator(z), choose)
 
 
@@ -166,7 +173,7 @@ class LatentVariableModel(ImageModel):
     def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
         """−log p(x|z) (`reconstruction`) and log q(z|x) − log p(z) (`kl`) at one z ~ q: (B, C, H, W) to (B,) each.
 
-        −ELBO(x) = E_q [reconstruction + kl], which is the Bits-Back code length of x (section 2.2).
+        Their sum estimates −ELBO(x) without bias: the Bits-Back code length of x (section 2.2).
         """
         z, kl = self.draw(self.posterior.encode(x), rng)
         return {"reconstruction": -self.decoder.log_prob(x, z), "kl": kl.sum(-1)}

@@ -34,16 +34,16 @@ def recorded(model, monkeypatch):
     return calls
 
 
-def test_interpolations_go_from_one_code_to_the_other_between_their_images(monkeypatch, rng):
+def test_interpolations_go_from_one_latent_to_the_other_between_their_images(monkeypatch, rng):
     model, x = build_model(VLAE, SHAPE), binary_images(20, SHAPE)
-    calls, codes = recorded(model, monkeypatch), model.encode(x, rng)
-    rows = interpolations(model, x, codes, rng).unflatten(0, (ROWS, ROWS))
+    calls, latents = recorded(model, monkeypatch), model.encode(x, rng)
+    rows = interpolations(model, x, latents, rng).unflatten(0, (ROWS, ROWS))
     assert torch.equal(rows[:, 0], x[:ROWS])
     assert torch.equal(rows[:, -1], x[ROWS : 2 * ROWS])
     z, uniforms = calls[0]
     z = z.unflatten(0, (ROWS, -1))
-    assert torch.allclose(z[:, 0], codes[:ROWS], atol=1e-4)
-    assert torch.allclose(z[:, -1], codes[ROWS : 2 * ROWS], atol=1e-4)
+    assert torch.allclose(z[:, 0], latents[:ROWS], atol=1e-4)
+    assert torch.allclose(z[:, -1], latents[ROWS : 2 * ROWS], atol=1e-4)
     assert (uniforms == uniforms[0]).all()
 
 
@@ -55,11 +55,11 @@ def test_few_images_give_fewer_rows(rng):
 
 
 def test_traversals_move_one_dimension_each_the_liveliest_first(monkeypatch, rng):
-    model, codes = build_model(VLAE | {"latent_dim": 10}, SHAPE), torch.randn(50, 10) * torch.arange(1, 11)
+    model, latents = build_model(VLAE | {"latent_dim": 10}, SHAPE), torch.randn(50, 10) * torch.arange(1, 11)
     calls = recorded(model, monkeypatch)
-    traversals(model, codes, rng)
-    moved = calls[0][0].unflatten(0, (ROWS, ROWS)) != codes[0]
+    traversals(model, latents, rng)
+    moved = calls[0][0].unflatten(0, (ROWS, ROWS)) != latents[0]
     assert [sorted(set(row.nonzero()[:, 1].tolist())) for row in moved] == [
-        [int(dimension)] for dimension in codes.std(0).argsort(descending=True)[:ROWS]
+        [int(dimension)] for dimension in latents.std(0).argsort(descending=True)[:ROWS]
     ]
     assert (calls[0][1] == calls[0][1][0]).all()

@@ -84,7 +84,7 @@ def break_measures(patch):
     def broken(*arguments, **options):
         raise RuntimeError("no such luck")
 
-    for name in ("panels", "describe_code", "kept", "probe_code", "probe_factors"):
+    for name in ("panels", "describe_latent", "kept", "probe_latent", "probe_factors"):
         patch.setattr(evaluate, name, broken)
 
 

@@ -15,9 +15,9 @@ from stages import evaluate, machine
 
 SHAPE = (1, 5, 3)
 OPTIONAL = {
-    "panels": "pictures", "describe_code": "z by dimension", "kept": "what a decompression keeps",
+    "panels": "pictures", "describe_latent": "z by dimension", "kept": "what a decompression keeps",
     "packed_bits": "bits on disk", "encoded": "files of single images",
-    "probe_code": "the class in z", "probe_factors": "the factors in z",
+    "probe_latent": "the class in z", "probe_factors": "the factors in z",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_a_measure_that_cannot_be_taken_says_so_and_lets_the_others_through(tmp_
     assert metrics["missing"] == f"{OPTIONAL[broken]} (RuntimeError: no such luck)"
     assert np.isfinite(metrics["nll"])
     assert ("kept_fine" in metrics) == (broken not in ("panels", "kept"))
-    assert ("active_units" in metrics) == (broken != "describe_code")
+    assert ("active_units" in metrics) == (broken != "describe_latent")
 
 
 @pytest.mark.parametrize("block", [VLAE, PIXELCNN])
