@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 import torch
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from pipeline.fast.fronts import visit_pixelcnn
 from pipeline.fast.fronts_pixelcnnpp import visit_pixelcnnpp
-from pipeline.fast.importance import repeat
 from pipeline.fast.kernels import Block, CompiledPixelCNN, Layers, compiled_generator, compiled_pixelcnn
 from pipeline.models.binary import Generator
 from pipeline.models.layers import ConvTranspose2d, ResidualBlock, WeightNorm
 from pipeline.models.likelihoods import Choose
 from pipeline.models.pixelcnn import PixelCNN
 from pipeline.models.pixelcnnpp import PixelCNNPP
+from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder
 
 
 class FastPixelCNN(PixelCNN):
@@ -91,3 +91,18 @@ class FastGenerator(Generator):
             for layer in (block.first, block.second, block.skip):
                 if isinstance(layer, WeightNorm):
                     yield layer.weight.transpose(0, layer.out_axis).flatten(2), layer.bias
+
+
+def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,)."""
+    if isinstance(decoder, FactorizedDecoder):
+        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
+    network = decoder.network
+    assert isinstance(network, FastPixelCNN | FastPixelCNNPP)
+    features = network.image_features(x)
+    return lambda z: network.log_prob_given(x, features, decoder.generator(z))
+
+
+def repeat(values: Tensor, count: int) -> Tensor:
+    """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
+    return values.expand(count // len(values), *values.shape).flatten(0, 1)

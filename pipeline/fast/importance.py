@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from pipeline.fast.decoders import log_prob_of, repeat
 from pipeline.fast.kept import kept_weights
-from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder, LatentVariableModel
+from pipeline.models.vlae import LatentVariableModel
 
 
 class FastLatentVariableModel(LatentVariableModel):
@@ -31,17 +31,3 @@ class FastLatentVariableModel(LatentVariableModel):
             count = min(at_once, draws - start)
             z, kl = self.draw(tuple(repeat(part, count * len(x)) for part in parameters), rng)
             yield torch.stack([-log_prob(z), kl.sum(-1)]).view(2, count, len(x))
-
-
-def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,). Of fast decoders."""
-    if isinstance(decoder, FactorizedDecoder):
-        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
-    network = cast(Any, decoder.network)
-    features = network.image_features(x)
-    return lambda z: network.log_prob_given(x, features, decoder.generator(z))
-
-
-def repeat(values: Tensor, count: int) -> Tensor:
-    """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
-    return values.expand(count // len(values), *values.shape).flatten(0, 1)
