@@ -76,11 +76,9 @@ def write(runs, published, params, datasets, baselines):
 
 
 @pytest.fixture(scope="module")
-def report(write, tmp_path_factory):
+def report(write, made_once):
     """The folder of a report on `runs` and `published`."""
-    folder = tmp_path_factory.mktemp("reports")
-    write(folder)
-    return folder
+    return made_once("report", write)
 
 
 def files(folder) -> dict[str, bytes]:

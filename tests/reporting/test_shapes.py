@@ -60,9 +60,12 @@ def write(folder):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(made_once):
     """The folder, with its report."""
-    folder = tmp_path_factory.mktemp("shapes")
+    return made_once("shapes", make)
+
+
+def make(folder):
     write(folder)
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLAE_CHECKPOINTS", str(folder / "checkpoints"))
@@ -77,7 +80,6 @@ def project(tmp_path_factory):
                     evaluate.evaluate(params, prepared, run_folder(name, model, 0), 0)
         evaluate_data.main()
         plot.main()
-    return folder
 
 
 def break_measures(patch):
