@@ -42,6 +42,14 @@ def test_the_width_is_the_one_that_describes_validation_images_best(block, monke
     assert made.metrics["vlae_most_bytes"] == max(map(len, files))
 
 
+def test_bytes_count_beside_what_the_image_still_costs(monkeypatch):
+    rows = [(9.0, 100.0), (5.0, 110.0), (4.0, 119.0), (1.0, 200.0), (5.0, 110.0)]
+    left = iter([{"bytes": size, "image_bits": bits} for size, bits in rows])
+    monkeypatch.setattr(measures, "_measured", lambda *_: next(left))
+    images = images_of(VLAE, 4)
+    assert encoded(tiny_run(VLAE, (1, 8, 8)), images, images, 0).metrics["vlae_step"] == STEPS[1]
+
+
 @pytest.mark.parametrize("block", [PIXELCNN, COLOR_VLAE])
 def test_of_models_without_z_of_binary_images_there_is_nothing(block):
     images = images_of(block, 5)

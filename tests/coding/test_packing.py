@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_runs import BLOCKS, KINDS, images_of, tiny_run
 
 from pipeline.coding import chain
-from pipeline.coding.packing import HEADER, identity, pack, read_header, unpack
+from pipeline.coding.packing import CHECKSUM, HEADER, identity, pack, read_header, unpack
 from pipeline.coding.stack import PARTS
 from pipeline.errors import DataError
 
@@ -67,6 +67,15 @@ def test_images_cost_what_the_elbo_says(kind):
         writer.push(every.repeat(4, 1, 1, 1))
         cost += writer.stack.bits - before - math.log2(chain.AT_ONCE)
     assert cost / (64 * 256) == pytest.approx(nats / math.log(2), rel=0.01)
+
+
+@pytest.mark.parametrize("block", ["narrow_pixelcnnpp", "pixelcnn"])
+def test_images_of_a_model_without_z_cost_their_likelihood(block):
+    run = tiny_run(BLOCKS[block], images_of(BLOCKS[block], 1).shape[1:])
+    images = run.model.sample(200, torch.Generator().manual_seed(0))
+    nats = -run.model.log_prob(images).sum().item()
+    file = pack(run, images.byte().numpy())
+    assert 8 * (len(file) - HEADER.size - CHECKSUM.size) == pytest.approx(nats / math.log(2), rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["factorized", "af prior", "colour"])
@@ -156,6 +165,14 @@ def test_what_another_machine_decodes_is_refused(kind, monkeypatch):
         parameter.mul_(1 + 1e-5)
     monkeypatch.setattr("pipeline.coding.packing.identity", lambda run: of_here)
     with pytest.raises(DataError, match="on the machine that packed it"):
+        unpack(run, file)
+
+
+def test_other_images_than_were_packed_are_never_returned(monkeypatch):
+    """Whatever read them wrongly."""
+    run, images, file = packed()
+    monkeypatch.setattr("pipeline.coding.packing.read", lambda *_: iter([torch.from_numpy(1 - images).float()]))
+    with pytest.raises(DataError, match="other images than were packed"):
         unpack(run, file)
 
 

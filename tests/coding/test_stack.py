@@ -54,6 +54,19 @@ def test_popping_symbols_takes_their_price_and_pushing_them_restores_every_bit(s
     assert np.array_equal(held.words, words)
 
 
+@pytest.mark.parametrize("size", [1, 2, 4, PARTS // 2, PARTS])
+def test_a_symbol_takes_what_its_parts_are_worth_and_no_bit_more(size):
+    def find(parts):
+        return parts // size, parts // size * size, np.full_like(parts, size)
+
+    held = stack()
+    before, words = held.bits, held.words
+    symbols = held.pop_intervals(100, find)
+    assert before - held.bits == pytest.approx(100 * np.log2(PARTS // size), abs=1)
+    held.push_intervals(symbols * size, np.full_like(symbols, size))
+    assert np.array_equal(held.words, words)
+
+
 @pytest.mark.parametrize("bits", [0, 1, 31, 32, 1000])
 def test_a_start_holds_the_bits_that_it_was_asked_for(bits):
     assert Stack(random_words(bits)).bits >= bits + STATE_BITS
