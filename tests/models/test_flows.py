@@ -5,6 +5,7 @@ import torch
 import zuko
 
 from pipeline.config import ModelConfig
+from pipeline.fast import accelerate
 from pipeline.models.binary import VectorPosterior
 from pipeline.models.flows import MADE, AutoregressiveFlow, ConvMADE
 from pipeline.models.vlae import AutoregressivePrior
@@ -39,7 +40,9 @@ def test_inverse_undoes_forward(maps, steps):
 @pytest.mark.parametrize(("dim", "hidden"), [(6, (20, 20)), (5, (3,)), (4, ()), (2, (7, 5, 6)), (1, (4,))])
 def test_forward_is_that_of_whole_passes_one_dimension_after_the_other(dim, hidden):
     flow, noise = vector_flow(dim, 3, hidden), torch.randn(5, dim)
-    assert torch.allclose(flow(noise), whole_passes(flow, noise, range(dim)), atol=1e-5)
+    expected = whole_passes(flow, noise, range(dim))
+    assert torch.allclose(flow(noise), expected, atol=1e-5)
+    assert torch.allclose(accelerate(flow)(noise), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,16 @@ def test_forward_over_maps_is_that_of_whole_passes(shape, hidden):
     expected = whole_passes(flow, noise, order_of_maps(shape))
     assert not torch.allclose(expected, noise, atol=1e-2)
     assert torch.allclose(flow(noise), expected, atol=1e-4)
+    assert torch.allclose(accelerate(flow)(noise), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("made", [MADE(5, (9, 7), 4), MADE(3, (), 4), ConvMADE((2, 3, 2), (6,), 4)])
+def test_visiting_with_a_context_is_that_of_whole_passes(made):
+    context = torch.randn(3, 4) if isinstance(made, MADE) else torch.randn(3, 4, 3, 2)
+    base = torch.randn(3, len(made.order))
+    expected = shaken(made).visit(3, lambda i, shift: base[:, i] + shift, context)
+    assert not torch.allclose(expected, base, atol=0.1)
+    assert torch.allclose(accelerate(made).visit(3, lambda i, shift: base[:, i] + shift, context), expected, atol=1e-4)
 
 
 def order_of_maps(shape):
