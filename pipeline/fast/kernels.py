@@ -79,6 +79,7 @@ class CompiledPixelCNN(Compiled):
         for values, count, numbers in zip((x, features, maps), (len(x), len(x), len(maps)), self.channels, strict=True):
             checked(values, count, *size, numbers)
         checked(weights, self.weights)
+        checked(scales, len(maps))
         shape = _Shape(height, width, self.outputs, len(self.offsets) // 2, len(self.pairs), self.offsets, self.pairs)
         result = weights.new_empty(len(maps))
 
