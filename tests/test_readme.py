@@ -60,6 +60,18 @@ def test_the_claims_have_the_published_numbers():
         assert f"{told} |" in README
 
 
+def test_what_files_take_is_what_was_published():
+    measured = metrics("mnist_static", "vlae_annealed")
+    packed, elbo = f"{measured['coded_bits']:.1f}", f"{measured['coded_elbo_bits']:.1f}"
+    assert f"{packed} bits each, where −ELBO is {elbo}." in README
+    assert f"{measured['vlae_bytes']:.1f} bytes\na digit" in README
+    page = (ROOT / "docs/codec.md").read_text(encoding="utf-8")
+    sizes = f"{measured['vlae_bytes']:.1f} bytes on average and {measured['vlae_most_bytes']} at most"
+    for told in (f"whole file | {packed} |", f"from | {measured['coded_bits_after_start']:.1f} |", f"ELBO | {elbo} |",
+                 sizes, f"{measured['vlae_code_bits']:.1f} bits of z"):  # fmt: skip
+        assert told in page
+
+
 def test_the_tally_of_claims_is_that_of_the_report():
     report = (ROOT / "reports/report.md").read_text(encoding="utf-8")
     (tally,) = re.findall(r"\d+ of \d+ judged claims hold, \d+ fail", report)
