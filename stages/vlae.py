@@ -142,12 +142,12 @@ def _read(path: Path, use: Callable[[bytes], T]) -> T:
 
 def _write(path: Path, content: bytes) -> None:
     """In one step: a file is there in full, or as it was."""
-    partial_ = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    unfinished = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        partial_.write_bytes(content)
-        partial_.replace(path)
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
     finally:
-        partial_.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def _png(picture: Image.Image) -> bytes:
