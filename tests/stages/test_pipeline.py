@@ -39,7 +39,7 @@ from pipeline import load_run
 run = load_run("runs/mnist5k/vlae")
 x = (torch.rand(3, 1, 28, 28) < 0.2).float()
 g = torch.Generator().manual_seed(0)
-assert run.model.log_prob(x, importance_samples=5, generator=g).shape == (3,)
+assert run.model.log_prob(x, importance_samples=5, rng=g).shape == (3,)
 z = run.model.encode(x, rng=g)
 assert z.shape == (3, 64) and run.model.decompress(z, rng=g).shape == x.shape
 assert run.model.sample(2, rng=g).shape == (2, 1, 28, 28)
