@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from conftest import COLOR_VLAE, PIXELCNN, ROOT, VAE, VLAE, binary_images, color_images
 from tiny_project import TINY, TINY_COLOR
 
 from pipeline import build_model
+from pipeline.config import load_params
 from pipeline.fast import accelerate
 from pipeline.saved import SavedModel
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-BLOCKS = {name: block | TINY for name, block in PARAMS["models"].items()}
-BLOCKS |= {name: block | TINY_COLOR for name, block in PARAMS["color_models"].items()}
+PARAMS = load_params(ROOT / "params.yaml")
+BLOCKS = {name: asdict(block) | TINY for name, block in PARAMS.models.items()}
+BLOCKS |= {name: asdict(block) | TINY_COLOR for name, block in PARAMS.color_models.items()}
 KINDS = {
     "factorized": VAE,
     "af prior": VLAE,
