@@ -32,6 +32,8 @@ MOST_TIMEOUTS = 10_000
 GONE = "GONE"
 ENDED = (GONE, "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
 """States of Slurm from which a job does not come back, and that of one which Slurm has forgotten."""
+SETTLED_SECONDS = 5
+"""Such a state is believed when it is still there so long after: a job that is queued again passes through FAILED."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,12 @@ def _wait(job: submitit.Job[Any], interruptions: list[int]) -> str:
     started = asked = time.monotonic()
     copied, state = 0, "PENDING"
     while not interruptions:
-        now = time.monotonic()
-        if now - asked >= min(60, max(1, (now - started) / 10)):  # seldom: many stages may ask one controller
-            state, asked = _state(job), now
-        ended = state in ENDED or _result(job).exists()
+        now, ended = time.monotonic(), False
+        seldom = SETTLED_SECONDS if state in ENDED else min(60, max(1, (now - started) / 10))
+        if now - asked >= seldom:  # many stages may ask one controller
+            before, state, asked = state, _state(job), now
+            ended = before in ENDED and state in ENDED
+        ended = ended or _result(job).exists()
         copied = _copy(job.paths.stderr, copied)
         if ended:
             return state

@@ -43,6 +43,7 @@ class Clone:
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
+        (self.folder / "dvc.lock").unlink(missing_ok=True)  # what is committed would not run
         apply_overrides(self.folder / "params.yaml", [f"{key}={value}" for key, value in CHOICES.items()])
         self.run("git", "init", "-q")
         self.run("git", "config", "user.name", "test")

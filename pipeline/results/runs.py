@@ -192,7 +192,7 @@ def read_file(folder: Path, file: str, keys: Iterable[str]) -> dict[str, Any]:
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     table = pd.read_csv(path)
-    return {str(name): column.to_numpy(float) for name, column in table.items() if len(table)}
+    return {str(name): np.array(column, float) for name, column in table.items() if len(table)}
 
 
 def _read_panels(path: Path) -> dict[str, np.ndarray]:

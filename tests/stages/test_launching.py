@@ -14,7 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -24,7 +26,7 @@ from tiny_project import binary_dataset, write_project
 
 from pipeline.config import load_params
 from pipeline.schema import ParamError
-from stages import training
+from stages import launching, training
 from stages.launching import launch
 from stages.resumable import Resumable
 
@@ -257,3 +259,11 @@ def start_at_once(job: str) -> None:
     reason = ["squeue", "--noheader", f"--jobs={job}", "--format=%r"]
     eventually(lambda: subprocess.run(reason, capture_output=True).stdout == b"BeginTime\n")
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+
+
+def test_a_state_that_a_job_passes_through_when_it_is_queued_again_is_not_its_end(monkeypatch, tmp_path):
+    states = iter(["RUNNING", "FAILED", "PENDING", "RUNNING", *9 * ["TIMEOUT"]])
+    monkeypatch.setattr(launching, "_state", lambda job: next(states))
+    monkeypatch.setattr(launching, "_result", lambda job: tmp_path / "none")
+    monkeypatch.setattr(launching, "time", SimpleNamespace(monotonic=count().__next__, sleep=lambda seconds: None))
+    assert launching._wait(SimpleNamespace(paths=SimpleNamespace(stderr=tmp_path / "none")), []) == "TIMEOUT"
