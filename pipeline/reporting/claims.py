@@ -94,6 +94,7 @@ CLAIMS = (
     Claim(PRIOR, "The same with untied masked layers", "vlae_untied", "vlae_gaussian_prior_untied"),
     Claim(PRIOR, "The same with a factorized decoder", "af_vae", "vae", ours=True),
     Claim(HELP, "An autoregressive decoder helps: VLAE beats the AF VAE, whose prior is the same", "vlae", "af_vae"),
+    Claim(HELP, "The same, both with KL annealing", "vlae_annealed", "af_vae_annealed"),
     Claim(HELP, "Decoder and AF prior help: VLAE beats the VAE with a Gaussian prior", "vlae", "vae"),
     Claim(HELP, "Off static MNIST, masked layers with weights of their own beat tied ones", "vlae_untied", "vlae",
           not_on=paper.STATIC),

@@ -120,11 +120,12 @@ WAITS = functools.partial(
 @pytest.mark.parametrize("launched_by", ["local", "slurm"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_the_waiting_stage_ends_its_job(folder, launched_by, capfd, number):
+    before = signal.getsignal(signal.SIGINT)
     once((folder / "began").exists, lambda: os.kill(os.getpid(), number))
     with pytest.raises(KeyboardInterrupt):
         launch(WAITS, "work", folder / "jobs")
     assert "cancelled; the same command goes on" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     eventually(lambda: not Path(f"/proc/{(folder / 'pid').read_text()}").exists())
 
 
