@@ -102,7 +102,7 @@ def test_the_first_screen_is_the_answer(report):
     for table in paper.TABLES:
         assert f"(figures/table{table.number.lower()}.png)" in text
     assert "4 numbers" not in text
-    assert "Of the 2 numbers of the paper that a model of the same architecture was trained for" in text
+    assert "Of its 2 numbers (those it quotes left out) that a model of the same architecture was trained for" in text
 
 
 @pytest.mark.parametrize("page", HTML)
