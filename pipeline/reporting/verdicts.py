@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline import paper
 from pipeline.config import ColorModelConfig, ModelConfig
+from pipeline.evaluation.bootstrap import NORMAL
 from pipeline.results.names import OBJECTIVES
 from pipeline.results.runs import Training
 
@@ -26,7 +27,6 @@ _CODE_SIZES = (
     *("latent_maps", "inner_channels", "flow_maps", "flow_steps"),
 )
 """Sizes that the paper gives, which are the defaults of pipeline/config/blocks.py; these only where there is a code."""
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def compare(training: Training, row: paper.Row) -> Verdict:
 def allowed(training: Training) -> float:
     """1.96 standard errors of the difference of two trainings: images, two binarizations, and two seeds if known."""
     noise = NOISE.get(training.dataset, Noise(0.0))
-    return NORMAL_95 * math.sqrt(noise.images**2 + 2 * noise.binarization**2 + 2 * seed_sd(training) ** 2)
+    return NORMAL * math.sqrt(noise.images**2 + 2 * noise.binarization**2 + 2 * seed_sd(training) ** 2)
 
 
 def seed_sd(training: Training) -> float:
