@@ -29,6 +29,7 @@ from pipeline.evaluation.latent import (
 )
 from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
+from pipeline.evaluation.quadrature import posterior_gap
 from pipeline.evaluation.structure import kept
 from pipeline.models.vlae import AutoregressiveModel, LatentVariableModel
 from pipeline.saved import load_run
@@ -85,6 +86,8 @@ def evaluate(params: Params, dataset: Dataset, folder: Path, seed: int) -> None:
         describe = partial(describe_latent, model, test, seed)
         dimensions, numbers = attempts.take("z by dimension", describe, (dimensions, nothing))
         metrics |= numbers
+        if dataset.exact_nll is not None:
+            metrics |= attempts.take("quadrature over z", partial(posterior_gap, model, test), nothing)
         if pictures:
             kept_parts = partial(kept, pictures["originals"], pictures["decompressions"], seed)
             metrics |= attempts.take("what a decompression keeps", kept_parts, nothing)
