@@ -21,7 +21,7 @@ from torch import Tensor
 from pipeline.coding.codebook import CELLS, FARTHEST, PRECISION, Codebook, means
 from pipeline.coding.packing import identity
 from pipeline.errors import DataError
-from pipeline.fast.decoders import log_prob_of
+from pipeline.fast.importance import log_prob_of
 from pipeline.fast.kept import kept_weights
 from pipeline.models.vlae import LatentVariableModel
 from pipeline.saved import SavedModel

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from torch import nn
 
-from pipeline.fast.decoders import FastGenerator, FastPixelCNN, FastPixelCNNPP
+from pipeline.fast.color import FastPixelCNNPP, FastTrunk
+from pipeline.fast.decoders import FastGenerator, FastPixelCNN
 from pipeline.fast.importance import FastLatentVariableModel
 from pipeline.fast.shifts import FastConvMADE, FastMADE
 
@@ -17,6 +18,7 @@ FAST: tuple[type[nn.Module], ...] = (
     FastGenerator,
     FastPixelCNN,
     FastPixelCNNPP,
+    FastTrunk,
 )
 """Each is a subclass of the definition that it stands for, with the same weights."""
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

@@ -1,22 +1,19 @@
-"""The decoder's parts with their faster forms: fronts in sampling, and for binary images compiled functions."""
+"""The parts of a decoder of binary images in their faster forms: fronts in sampling, and compiled functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from pipeline.fast.fronts import visit_pixelcnn
-from pipeline.fast.fronts_pixelcnnpp import visit_pixelcnnpp
 from pipeline.fast.kernels import Block, CompiledPixelCNN, Layers, compiled_generator, compiled_pixelcnn
 from pipeline.models.binary import Generator
 from pipeline.models.layers import ConvTranspose2d, ResidualBlock, WeightNorm
 from pipeline.models.likelihoods import Choose
 from pipeline.models.pixelcnn import PixelCNN
-from pipeline.models.pixelcnnpp import PixelCNNPP
-from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder
 
 
 class FastPixelCNN(PixelCNN):
@@ -57,17 +54,6 @@ class FastPixelCNN(PixelCNN):
         yield self.head.weight.flatten(2), self.head.bias
 
 
-class FastPixelCNNPP(PixelCNNPP):
-    """Samples in fronts."""
-
-    def log_prob_given(self, x: Tensor, features: Tensor, maps: Tensor) -> Tensor:
-        """As of the PixelCNN."""
-        return self.likelihood.log_prob(self.conditioned(features, maps), repeat(x, len(maps)))
-
-    def visit(self, maps: Tensor, choose: Choose) -> Tensor:
-        return visit_pixelcnnpp(self, maps, choose)
-
-
 class FastGenerator(Generator):
     """Without gradients, on a CPU with a C++ compiler, one compiled function behind the fully connected layers."""
 
@@ -91,16 +77,6 @@ class FastGenerator(Generator):
             for layer in (block.first, block.second, block.skip):
                 if isinstance(layer, WeightNorm):
                     yield layer.weight.transpose(0, layer.out_axis).flatten(2), layer.bias
-
-
-def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,)."""
-    if isinstance(decoder, FactorizedDecoder):
-        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
-    network = decoder.network
-    assert isinstance(network, FastPixelCNN | FastPixelCNNPP)
-    features = network.image_features(x)
-    return lambda z: network.log_prob_given(x, features, decoder.generator(z))
 
 
 def repeat(values: Tensor, count: int) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from pipeline.fast.decoders import log_prob_of, repeat
+from pipeline.fast.color import FastPixelCNNPP
+from pipeline.fast.decoders import FastPixelCNN, repeat
 from pipeline.fast.kept import kept_weights
-from pipeline.models.vlae import LatentVariableModel
+from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder, LatentVariableModel
 
 
 class FastLatentVariableModel(LatentVariableModel):
@@ -31,3 +32,13 @@ class FastLatentVariableModel(LatentVariableModel):
             count = min(at_once, draws - start)
             z, kl = self.draw(tuple(repeat(part, count * len(x)) for part in parameters), rng)
             yield torch.stack([-log_prob(z), kl.sum(-1)]).view(2, count, len(x))
+
+
+def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,)."""
+    if isinstance(decoder, FactorizedDecoder):
+        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
+    network = decoder.network
+    assert isinstance(network, FastPixelCNN | FastPixelCNNPP)
+    features = network.image_features(x)
+    return lambda z: network.log_prob_given(x, features, decoder.generator(z))

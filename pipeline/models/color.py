@@ -56,6 +56,10 @@ def trunk(network: Network, channels: int, blocks: int) -> tuple[list[nn.Module]
     return layers + [residual(channels) for _ in range(blocks)], channels
 
 
+class Trunk(nn.Sequential):
+    """Convolutions, the blocks of `trunk` between them, and an ELU before each convolution that is not the first."""
+
+
 class MapPosterior(Posterior):
     """q(z|x) over maps (latent_maps, H/4, W/4), which z holds as one vector.
 
@@ -72,7 +76,7 @@ class MapPosterior(Posterior):
                 width = block.inner_channels
             made, width = trunk(block.network, width, blocks)
             layers += made
-        self.layers = nn.Sequential(*layers)
+        self.layers = Trunk(*layers)
         of_mean_and_log_scale = torch.tensor([[0.0, START_LOG_SCALE], [1.0, 0.1]])
         mean, scale = of_mean_and_log_scale.repeat_interleave(block.latent_maps, 1)
         self.head = Conv2d(width, 2 * block.latent_maps, 1, initial_mean=mean, initial_scale=scale)
@@ -100,7 +104,7 @@ class MapGenerator(nn.Module):
                 outputs = block.inner_channels if level > 1 else block.channels
                 layers += [nn.ELU(), ConvTranspose2d(width, outputs, size)]
                 width = outputs
-        self.layers = nn.Sequential(*layers, nn.ELU(), Conv2d(width, maps, 1))
+        self.layers = Trunk(*layers, nn.ELU(), Conv2d(width, maps, 1))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z.view(-1, *self.latent_shape).contiguous(memory_format=torch.channels_last))

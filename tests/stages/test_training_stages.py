@@ -107,9 +107,7 @@ def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
 def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
     train_here(project, "pixelcnn")
     expected = outcome(project, "pixelcnn")
-    assert "the same command goes on" in finish(
-        start(project, "train", "--model", "pixelcnn", "--minutes", "0")
-    )
+    assert "the same command goes on" in finish(start(project, "train", "--model", "pixelcnn", "--minutes", "0"))
     assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/seed0/config.json").read_text())["steps"] == 1
     finish(start(project, "train", "--model", "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
