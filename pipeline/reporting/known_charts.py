@@ -55,6 +55,22 @@ def known_plane(runs: Sequence[Training], path: Path) -> str:
     return f"Rate–distortion plane with the line −ELBO = H(x) = {exact:.2f} nats: {told_places}"
 
 
+def known_released(runs: Sequence[Training], path: Path) -> str:
+    """KL while training: of a decoder that was given a code in full use, and of the same one from scratch."""
+    given, palette, ends = [run for run in runs if "begins_with" in run.config], colours(runs), {}
+    blocks = [run.block for run in given]
+    exact = runs[0].metrics["exact_information"]
+    with chart(path, "Given a code in full use", "optimiser steps", "KL, nats per image") as axes:
+        for run in [run for run in runs if run.block in blocks]:
+            name = short(run) if run in given else f"{short(run)}, from scratch"
+            axes.plot(run.history["step"], run.history["valid_kl"], color=palette[run.model], label=name)
+            ends[name] = run.history["valid_kl"][-1]
+        axes.axhline(exact, color=INK, linestyle="--", linewidth=1.2, label=f"all that is global: {exact:.2f} nats")
+        axes.set_ylim(-0.1 * exact, 1.5 * exact)
+        axes.legend(loc="upper right")
+    return f"KL while training, at the end {told(ends, 'nats')}; the global information is {exact:.2f} nats"
+
+
 CHARTS = {"known-kl": known_kl, "known-nll": known_nll, "known-plane": known_plane}
 
 

@@ -50,7 +50,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "models": {"model": "{model}", "made of": "{made_of}", "steps": "{steps:,}", "epochs": "{epochs:.1f}",
                "seed": "{seed}", "scale": "{scale}"},
     "known": {"model": "{name}", "sees": "{sees}", "NLL, nats": "{nll:.2f}", "KL, nats": "{kl_nats:.2f}",
-              "KL, bits": "{kl_bits:.2f}", "g read off z, R²": "{factors_r2:.2f}"},
+              "KL(q(z|x) ‖ p(z|x)), nats": "{posterior_gap_nats:.3f}", "g read off z, R²": "{factors_r2:.2f}"},
     "densities": {"density": "{name}", "test NLL, bits/dim": _BITS, "images": "{images}"},
     "sources": {"model": "{name}", "origin": "{origin}", "stage": "{stage}", "data, SHA-256": "{data}",
                 "commit": "{commit}", "made of": "{made_of}"},

@@ -35,6 +35,10 @@ NAMES = {
     "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
     "narrow_vae": "narrow VAE",
     "narrow_pixelcnnpp": "narrow PixelCNN++",
+    "textures_full_context_4": "textures full context, 4 filters",
+    "textures_full_context_8": "textures full context, 8 filters",
+    "textures_full_context_16": "textures full context, 16 filters",
+    "textures_released": "textures full context, given a code",
 }
 TITLES = {
     "mnist_static": "static MNIST",
