@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.fast.activations import Activated, activated, elu_of_sum, takes
 from pipeline.fast.decoders import repeat
-from pipeline.fast.fronts_pixelcnnpp import visit_pixelcnnpp
+from pipeline.fast.fronts import visit_pixelcnnpp
 from pipeline.models.color import DenseBlock, Trunk
 from pipeline.models.layers import ResidualBlock
 from pipeline.models.likelihoods import Choose

@@ -1,12 +1,12 @@
-"""Visiting the pixels of a PixelCNN without repeated work: each pixel's features are computed once and kept.
+"""Visiting the pixels of a decoder without repeated work: every feature of a pixel is computed once and kept.
 
-Pixels that do not see each other are visited together. Draws are those of the obvious way, which passes the whole
-image through the network for every pixel in raster order, up to the rounding of the probabilities.
+Pixels that do not see each other are visited together, as a front of n pixels. Draws are those of the obvious way,
+which passes the whole image through the network for every pixel in raster order, up to the rounding of the parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,35 +17,61 @@ from pipeline.models.layers import WeightNorm
 from pipeline.models.likelihoods import Choose, Front
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d
 from pipeline.models.pixelcnn import PixelCNN
+from pipeline.models.pixelcnnpp import Causal, Gate, PixelCNNPP, WindowBlock
 
 
 @torch.no_grad()
 def visit_pixelcnn(network: PixelCNN, maps: Tensor, choose: Choose) -> Tensor:
-    """The image whose pixels `choose` gives their values, told the logits given the pixels before and the maps.
-
-    maps (B, M, H, W) to x (B, C, H, W) in {0, 1}. Features of the n pixels of a front are (n, B, channels).
-    """
+    """The image (B, C, H, W) that `choose` makes of the logits that the pixels before and maps (B, M, H, W) give."""
     with kept_weights(network):
-        return _visit(network, network.maps_layer(maps).permute(2, 3, 0, 1), choose)
+        first, conditions = network.image_layer, network.maps_layer(maps).permute(2, 3, 0, 1)
+        image = _Blocks(first, maps) if isinstance(first, DownsampledConv2d) else _masked(first, maps)
+        later = [_masked(network.later_layer(i), maps) for i in range(network.later_layers)]
+        for here in image.fronts(max(layer.right for layer in (image, *later))):
+            h = image(here) + conditions[here]
+            for i, layer in enumerate(later):
+                layer.source.add(here, F.elu(h))
+                h = h + layer(here)
+                for block in network.blocks_after(i):
+                    h = h + _pointwise(block.second, F.elu(_pointwise(block.first, F.elu(h))))
+            logits = _pointwise(network.head, F.elu(h))
+            image.source.add(here, _numbers(choose(here, _image(logits))))
+    return image.source.known
 
 
-def _visit(network: PixelCNN, conditioning: Tensor, choose: Choose) -> Tensor:
-    size, first = conditioning.shape[:3], network.image_layer
-    height, width, _ = size
-    x = conditioning.new_zeros(*size, network.likelihood.channels)
-    image = _BlocksSoFar(first, x) if isinstance(first, DownsampledConv2d) else _SoFar(first, *size)
-    layers = [_SoFar(network.later_layer(i), *size) for i in range(network.later_layers)]
-    for rows, columns in image.fronts(height, width):
-        h = image.output(rows, columns) + conditioning[rows, columns]
-        for i, layer in enumerate(layers):
-            layer.add(rows, columns, F.elu(h))
-            h = h + layer.output(rows, columns)
-            for block in network.blocks_after(i):
-                h = h + _pointwise(block.second, F.elu(_pointwise(block.first, F.elu(h))))
-        logits = _pointwise(network.head, F.elu(h))
-        x[rows, columns] = choose((rows, columns), logits.permute(1, 2, 0)[:, :, None])[:, :, 0].permute(2, 0, 1)
-        image.add(rows, columns, x[rows, columns])
-    return x.permute(2, 3, 0, 1).contiguous()
+@torch.no_grad()
+def visit_pixelcnnpp(network: PixelCNNPP, maps: Tensor, choose: Choose) -> Tensor:
+    """The image (B, C, H, W) that `choose` makes of the mixtures that the pixels before and maps (B, M, H, W) give.
+
+    The vertical stack of a block looks to the right in the rows above, so that each of its layers runs a column ahead
+    of the layer that needs it.
+    """
+    slope, x = network.stacks.vertical + 1, _SoFar(maps, network.likelihood.channels)
+    with kept_weights(network):
+        image = _SoFar(maps, network.window_input(x.known).shape[1], up=2, side=1)
+        blocks = [(block, _gated_layers(block, image, maps)) for block in network.window_blocks()]
+        for number in range(2 - slope, x.width + slope * (x.height - 1)):
+            here, features = x.front(number, slope), []
+            outputs: list[list[Tensor]] = [[] for _ in blocks[0][1]]
+            for block, layers in blocks:
+                outputs = [layer(number, slope, *before) for layer, before in zip(layers, outputs, strict=True)]
+                if len(here[0]):
+                    features.append(block.summarize(*outputs[network.stacks.vertical - 1], *outputs[-1]))
+            if features:
+                chosen = choose(here, network.conditioned(torch.cat(features, 1), maps[:, :, None, *here]))
+                x.add(here, _numbers(chosen))
+                image.add(here, _numbers(network.window_input(chosen)))
+    return x.known
+
+
+def _image(numbers: Tensor) -> Tensor:
+    """The pixels of a front (n, B, C) as an image of one row, (B, C, 1, n)."""
+    return numbers.permute(1, 2, 0)[:, :, None]
+
+
+def _numbers(image: Tensor) -> Tensor:
+    """The inverse."""
+    return image[:, :, 0].permute(2, 0, 1)
 
 
 def _pointwise(layer: nn.Module, h: Tensor) -> Tensor:
@@ -55,57 +81,104 @@ def _pointwise(layer: nn.Module, h: Tensor) -> Tensor:
 
 
 class _SoFar:
-    """The input of a masked convolution as far as it is known: (rows, columns, B, channels), padded with zeros."""
+    """What is known of an image or of features (B, C, H, W), with zeros around it, where convolutions pad."""
 
-    def __init__(self, layer: MaskedConv2d, height: int, width: int, batch: int) -> None:
-        self.reach = layer.reach
-        up, left, right = layer.reach
-        taps = layer.taps
-        self.down, self.across = _positions(layer.tap_offsets, up, left)
-        self.kernel = taps.transpose(1, 2).flatten(1)  # outputs, taps × channels
-        self.bias = layer.bias
-        self.values = taps.new_zeros(up + height, left + width + right, batch, taps.shape[1])
+    def __init__(self, maps: Tensor, channels: int, up: int = 0, side: int = 0) -> None:
+        batch, _, self.height, self.width = maps.shape
+        self.up, self.side = up, side
+        self.values = maps.new_zeros(up + self.height, side + self.width + side, batch, channels)
 
-    def fronts(self, height: int, width: int) -> Iterator[Front]:
-        """Pixels with the same column + slope · row do not see each other, and all they see comes before.
+    @property
+    def known(self) -> Tensor:
+        """(B, C, H, W)."""
+        return self.values[self.up :, self.side : self.side + self.width].permute(2, 3, 0, 1).contiguous()
+
+    def front(self, number: int, slope: int) -> Front:
+        """The pixels with column + slope · row = `number`, if there are any."""
+        low, high = -((self.width - 1 - number) // slope), number // slope
+        rows = torch.arange(max(0, low), min(self.height - 1, high) + 1)
+        return rows, number - slope * rows
+
+    def at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(…, B, C) at places (…), which may be around it."""
+        return self.values[rows + self.up, columns + self.side]
+
+    def add(self, here: Front, values: Tensor) -> None:
+        """Make (n, B, C) known."""
+        self.values[here[0] + self.up, here[1] + self.side] = values
+
+
+class _Convolution:
+    """A causal convolution of what is known; with `gated`, of the ELU of both signs of it."""
+
+    def __init__(self, layer: Causal, source: _SoFar, gated: bool = False) -> None:
+        self.source, self.gated = source, gated
+        self.kernel, self.bias = layer.taps.transpose(1, 2).flatten(1), layer.bias  # outputs, taps × inputs
+        self.right = max([0, *(column for _, column in layer.tap_offsets)])
+        self.down, self.across = torch.tensor(layer.tap_offsets, dtype=torch.long).view(-1, 2).unbind(1)
+
+    def __call__(self, here: Front) -> Tensor:
+        """(n, B, outputs) of n pixels."""
+        seen = self.source.at(here[0][:, None] + self.down, here[1][:, None] + self.across)  # n, taps, B, inputs
+        seen = F.elu(torch.cat([seen, -seen], -1)) if self.gated else seen
+        return F.linear(seen.transpose(1, 2).flatten(2), self.kernel, self.bias)
+
+    def fronts(self, right: int) -> Iterator[Front]:
+        """Pixels that do not see each other, after all that they see, so many columns to the `right` in the row above.
 
         With 3×3 masks the slope is 2, 82 fronts for 28×28; where a pixel sees whole rows above it is the width.
         """
-        slope = min(self.reach.right, width - 1) + 1
-        for front in range(width + slope * (height - 1)):
-            rows = torch.arange(max(0, -((width - 1 - front) // slope)), min(height - 1, front // slope) + 1)
-            yield rows, front - slope * rows
-
-    def add(self, rows: Tensor, columns: Tensor, values: Tensor) -> None:
-        """Make the input at these pixels, (n, B, channels), known."""
-        self.values[rows + self.reach.up, columns + self.reach.left] = values
-
-    def output(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """The convolution's output at these pixels, (n, B, outputs)."""
-        seen = self.values[rows[:, None] + self.down, columns[:, None] + self.across]  # n, taps, B, channels
-        return F.linear(seen.transpose(1, 2).flatten(2), self.kernel, self.bias)
+        slope = 1 + min(right, self.source.width - 1)
+        fronts = (self.source.front(i, slope) for i in range(self.source.width + slope * (self.source.height - 1)))
+        return (here for here in fronts if len(here[0]))
 
 
-def _positions(offsets: Sequence[tuple[int, int]], up: int, left: int) -> tuple[Tensor, ...]:
-    """Rows and columns of taps in padded values; of a 1×1 image there are none."""
-    return (torch.tensor(offsets, dtype=torch.long).view(-1, 2) + torch.tensor([up, left])).unbind(1)
+def _masked(layer: MaskedConv2d, maps: Tensor) -> _Convolution:
+    """Nothing of its input is known as yet."""
+    return _Convolution(layer, _SoFar(maps, layer.direction.shape[1], layer.reach.up, layer.reach.left))
 
 
-class _BlocksSoFar:
-    """The same for the context "downsampled", from the image (H, W, B, C) that is being drawn."""
+class _Blocks:
+    """The same of the context "downsampled", in which the pixels of a row of blocks do not see each other."""
 
-    def __init__(self, layer: DownsampledConv2d, x: Tensor) -> None:
-        self.layer, self.x = layer, x
+    right = 0
 
-    def fronts(self, height: int, width: int) -> Iterator[Front]:
-        """The pixels of a row of blocks do not see each other."""
-        for rows in torch.arange(height).split(self.layer.factor):
-            grid = torch.cartesian_prod(rows, torch.arange(width))
-            yield grid[:, 0], grid[:, 1]
+    def __init__(self, layer: DownsampledConv2d, maps: Tensor) -> None:
+        self.layer, self.source = layer, _SoFar(maps, layer.direction.shape[1])
 
-    def add(self, rows: Tensor, columns: Tensor, values: Tensor) -> None:
-        """The image has the values already."""
+    def __call__(self, here: Front) -> Tensor:
+        return _numbers(self.layer(self.source.known)[:, :, None, *here])
 
-    def output(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """The layer's output at these pixels, (n, B, outputs); it does not see the rows from the first of them on."""
-        return self.layer(self.x.permute(2, 3, 0, 1)).permute(2, 3, 0, 1)[rows, columns]
+    def fronts(self, right: int) -> Iterator[Front]:
+        """A row of blocks each."""
+        for rows in torch.arange(self.source.height).split(self.layer.factor):
+            down, across = torch.cartesian_prod(rows, torch.arange(self.source.width)).unbind(1)
+            yield down, across
+
+
+class _GatedLayer:
+    """A layer of a PixelCNN++'s block, and what is known of its output; `ahead`: columns that it runs ahead."""
+
+    def __init__(self, convolution: Causal, gate: Gate, source: _SoFar, first: bool, ahead: int, maps: Tensor) -> None:
+        self.convolution = _Convolution(convolution, source, gated=not first)
+        self.gate, self.first, self.ahead = gate, first, ahead
+        self.output = _SoFar(maps, gate.filters, up=2, side=1)
+
+    def __call__(self, number: int, slope: int, *before: Tensor) -> list[Tensor]:
+        """Its output (B, F, 1, n) at the front, given the block before's there; nothing if there is no front."""
+        here = self.output.front(number + self.ahead, slope)
+        if not len(here[0]):
+            return []
+        c = _image(self.convolution(here))
+        output = self.gate(c if self.first else _image(self.convolution.source.at(*here)), c, *before)
+        self.output.add(here, _numbers(output))
+        return [output]
+
+
+def _gated_layers(block: WindowBlock, image: _SoFar, maps: Tensor) -> list[_GatedLayer]:
+    layers: list[_GatedLayer] = []
+    for i, (convolution, gate) in enumerate(block.parts()):
+        first = i in (0, block.stacks.vertical)
+        source, ahead = image if first else layers[-1].output, max(0, block.stacks.vertical - 1 - i)
+        layers.append(_GatedLayer(convolution, gate, source, first, ahead, maps))
+    return layers

@@ -17,6 +17,7 @@ MODELS = [
     *((block, BINARY) for block in (VAE, VAE | {"prior": "af"}, VLAE, VLAE | IAF, VLAE | {"masked_layers": 2})),
     *((PIXELCNN | {"context": name}, BINARY) for name in ("stack", "full", "1x1", "4x2", "5x3", "downsampled")),
     *((block | {"context": "full", "masked_layers": 2}, BINARY) for block in (VLAE, PIXELCNN)),
+    *((VLAE | {"kernel_size": size, "first_kernel_size": 10 - size}, BINARY) for size in (3, 7)),
     *((COLOR_VLAE | block, COLOR) for block in ({}, IAF, {"decoder": "factorized"}, UNCONDITIONAL)),
     *((COLOR_VLAE | {"context": "7x4", "grayscale": True, "network": name}, COLOR) for name in ("resnet", "densenet")),
 ]
@@ -63,7 +64,10 @@ def test_many_draws_of_an_image_are_those_of_the_definition(block, shape):
         assert torch.allclose(*bounds, rtol=1e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize(("block", "shape"), [*MODELS, *((PIXELCNN, shape) for shape in SMALLEST)])
+@pytest.mark.parametrize(
+    ("block", "shape"),
+    [*MODELS, *((PIXELCNN | {"context": name}, shape) for shape in SMALLEST for name in ("stack", "full"))],
+)
 def test_samples_latents_and_decompressions_are_those_of_the_definition(block, shape):
     results = []
     for model in pair(block, shape):
