@@ -56,6 +56,15 @@ def run_parser(stage: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def published_parser(stage: str, about: str | None) -> argparse.ArgumentParser:
+    """The command line of a script that works on one published model, `folder`."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{stage}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="of a published model, such as published/mnist_static/vlae")
+    return parser
+
+
 def run_folder(dataset: str, model: str, seed: int) -> Path:
     """Where a run is kept."""
     return Path("runs") / dataset / model / f"seed{seed}"

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from pipeline.config import TrainingConfig, load_params
-from pipeline.data.datasets import load_dataset
+from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.errors import DataError
 from pipeline.evaluation.likelihood import per_image
 from pipeline.publishing.verification import (
@@ -30,7 +30,7 @@ from pipeline.publishing.verification import (
     compare,
     derived_faults,
 )
-from pipeline.results.published import PER_IMAGE, read_published
+from pipeline.results.published import PER_IMAGE, Published, read_published
 from pipeline.saved import load_run
 from stages import PUBLISHED, evaluated, file_sha256, no_options, run_stage
 from stages.cores import jobs
@@ -79,12 +79,7 @@ def judge(training: TrainingConfig, folder: Path) -> tuple[str, list[str]]:
 def verify(device: torch.device, folder: Path) -> Verification:
     """One published model beside its fresh evaluation; OSError or DataError if files are missing or do not fit."""
     published = read_published(folder)
-    metrics = published.metrics
-    dataset = load_dataset(Path(f"data/published/processed/{published.dataset}.npz"))
-    if published.config["data_sha256"] != dataset.sha256() or metrics["images"] != len(dataset.test):
-        raise DataError("was not evaluated on the test images of this data set")
-    if metrics.get("model_sha256") != file_sha256(folder / "model.safetensors"):
-        raise DataError("model.safetensors is not the file that was published")
+    metrics, dataset = published.metrics, evaluated_on(folder, published)
     compared, samples = column(metrics)
     if compared not in published.per_image:
         raise DataError(f"{PER_IMAGE} lacks {compared}")
@@ -99,6 +94,16 @@ def verify(device: torch.device, folder: Path) -> Verification:
     if len(few):
         nats["at_published_k"] = per_image(model, few, metrics["importance_samples"], NOISE_SEED)["nll"].to_numpy()
     return compare(metrics, published.per_image, chosen, nats)
+
+
+def evaluated_on(folder: Path, published: Published) -> Dataset:
+    """The data set whose test images a published model was evaluated on; DataError if that, or the weights, differ."""
+    dataset = load_dataset(Path(f"data/published/processed/{published.dataset}.npz"))
+    if published.config["data_sha256"] != dataset.sha256() or published.metrics["images"] != len(dataset.test):
+        raise DataError("was not evaluated on the test images of this data set")
+    if published.metrics.get("model_sha256") != file_sha256(folder / "model.safetensors"):
+        raise DataError("model.safetensors is not the file that was published")
+    return dataset
 
 
 def line(name: str, result: Verification, seconds: float) -> str:

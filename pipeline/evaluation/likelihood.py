@@ -29,12 +29,17 @@ def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) 
     `reconstruction` and `kl` are means over the same K draws; their sum is −ELBO. `nll_k16` is the same bound with
     K = 16, the mean over as many disjoint groups of the draws as there are.
     """
-    rows = []
-    for i, batch in enumerate(tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)):
-        rng = stream(seed, "evaluation", i, device=images.device)
-        columns = _bounds(*model.code_lengths(batch, importance_samples, rng))
-        rows.append(pd.DataFrame({name: value.cpu().numpy() for name, value in columns.items()}))
-    return pd.concat(rows, ignore_index=True)
+    batches = tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)
+    return pd.concat(
+        [of_batch(model, *each, importance_samples, seed) for each in enumerate(batches)], ignore_index=True
+    )
+
+
+def of_batch(model: Model, number: int, batch: Tensor, importance_samples: int, seed: int) -> pd.DataFrame:
+    """`per_image` of batch `number` of the test set, IMAGES_AT_ONCE images or the last ones."""
+    rng = stream(seed, "evaluation", number, device=batch.device)
+    columns = _bounds(*model.code_lengths(batch, importance_samples, rng))
+    return pd.DataFrame({name: value.cpu().numpy() for name, value in columns.items()})
 
 
 def _bounds(reconstruction: Tensor, kl: Tensor) -> dict[str, Tensor]:

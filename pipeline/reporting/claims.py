@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import numpy as np
+
 from pipeline import paper
 from pipeline.evaluation.bootstrap import Interval, normal_interval
 from pipeline.results.runs import Training
@@ -136,9 +138,22 @@ def tally(claims: Mapping[Claim, tuple[Outcome, list[Judged]]]) -> Counter[str]:
 @cache
 def paired(first: Training, second: Training, column: str = "nll", factor: float = 1) -> Interval | None:
     """Mean over test images of first − factor · second, in nats; None if the two did not see the same images."""
-    ours, theirs = first.per_image[column], factor * second.per_image[column]
+    ours, theirs = _nats(first, second, column)
     same = len(ours) == len(theirs) and first.config["data_sha256"] == second.config["data_sha256"]
-    return normal_interval(ours - theirs) if same else None
+    return normal_interval(ours - factor * theirs) if same else None
+
+
+def _nats(first: Training, second: Training, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of both, (N,) each: of NLLs of unlike K those with the smaller K, where that is known of both."""
+    fewer = f"nll_k{_fewer(first, second)}" if column == "nll" else column
+    ours, theirs = (one.per_image.get(fewer, one.per_image[column]) for one in (first, second))
+    return ours, theirs
+
+
+def _fewer(first: Training, second: Training) -> int:
+    """The smaller K of the two; 0 if they have the same, or one is exact."""
+    samples = {one.metrics["importance_samples"] for one in (first, second) if one.coded}
+    return min(samples) if len(samples) > 1 else 0
 
 
 def _measured(claim: Claim, models: Mapping[str, Training]) -> bool:
@@ -180,7 +195,8 @@ def _reason(claim: Claim, first: Training, second: Training | None) -> str:
         return "a smoke run judges nothing"
     if claim.column != "nll" or second is None:
         return ""
-    if len({one.metrics["importance_samples"] for one in (first, second) if one.coded}) > 1:
+    fewer = _fewer(first, second)
+    if fewer and not any(f"nll_k{fewer}" in one.per_image for one in (first, second)):
         return "evaluated with different K"
     better, other = sorted((first, second), key=lambda one: one.metrics["nll"])
     if better.config["steps"] > LONGER * other.config["steps"]:
@@ -208,7 +224,8 @@ def _side(claim: Claim, first: Training, interval: Interval) -> Outcome:
 def _told(claim: Claim, first: Training, second: Training | None, interval: Interval) -> str:
     """Both values, and the difference with its interval, or the ratio where that is claimed."""
     kept = claim.column.startswith("kept_")
-    ours = first.metrics[claim.column] if kept else first.per_image[claim.column].mean()
+    nats = _nats(first, second, claim.column)[0] if second and not kept else first.per_image.get(claim.column)
+    ours = first.metrics[claim.column] if nats is None else nats.mean()
     if second is None and not claim.exact:
         return f"{ours:.3f} nats"
     theirs = (ours - interval.mean) / claim.factor

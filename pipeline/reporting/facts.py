@@ -47,7 +47,7 @@ def _facts(one: Training) -> Record:
     record |= {key: last[key] for key in ("valid_elbo", "valid_kl", "kl_weight")}
     record |= {f"late_{key}": _late_change(one, f"valid_{key}") for key in ("elbo", "kl")} | metrics
     if metrics:
-        record |= {"kl_nats": one.kl, "kl_bits": one.kl_bits, "test_minus_train": metrics["nll"] - metrics["train_nll"]}
+        record |= {"kl_nats": one.kl, "kl_bits": one.kl_bits, "test_minus_train": one.test_minus_train}
         record |= {"nll_bits": nats_to_bits(metrics["nll"]), "kl_bytes": one.kl_bits / 8 if one.coded else None}
         record |= {"K": f"{metrics['importance_samples']:,}" if one.coded else "exact"}
         record |= {"cost_nats": one.cost_nats if one.coded else None, "seed_sd": seed_sd(one) if one.seeds else None}
@@ -89,7 +89,7 @@ def _overfitting(one: Training, decoder: Training | None) -> Record:
     """
     if decoder is None or decoder is one or not one.metrics or _images(decoder) != _images(one):
         return {"overfitting": None, "overfitting_se": None}
-    gap, harder = (each.metrics["nll"] - each.metrics["train_nll"] for each in (one, decoder))
+    gap, harder = one.test_minus_train, decoder.test_minus_train
     spread = (one.per_image["nll"] - decoder.per_image["nll"]).std(ddof=1)
     error = spread * (1 / one.metrics["images"] + 1 / one.metrics["train_images"]) ** 0.5
     return {"overfitting": gap - harder, "overfitting_se": float(error)}

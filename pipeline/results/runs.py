@@ -113,6 +113,13 @@ class Training:
         return -self.metrics["elbo"] - self.metrics["nll"]
 
     @property
+    def test_minus_train(self) -> float:
+        """By how many nats test images cost more than training images, both with the same K."""
+        samples = self.metrics.get("train_importance_samples")
+        nll = float(self.per_image[f"nll_k{samples}"].mean()) if samples else self.metrics["nll"]
+        return nll - self.metrics["train_nll"]
+
+    @property
     def on_context_curve(self) -> bool:
         """Whether it can be compared by what its decoder sees: Gaussian posterior, and a context counted in pixels."""
         return self.block["posterior"] == "gaussian" and self.context_pixels is not None

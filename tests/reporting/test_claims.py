@@ -171,3 +171,17 @@ def test_a_smoke_run_judges_nothing(new_run, params):
     found = judge([new_run(model, scale="smoke", **EXACT) for model in models])
     assert len(found) > 15
     assert {one.outcome for one in found} == {"open"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_unlike_k_the_smaller_is_compared_where_it_is_known_of_both(new_run, known):
+    claim = next(one for one in PAIRED if (one.first, one.second, one.column) == ("vlae", "vae", "nll"))
+    first, second = (new_run(model, "omniglot") for model in ("vlae", "vae"))
+    second.metrics["importance_samples"] = 4096
+    first.per_image["nll"], second.per_image["nll"] = 90 + ALTERNATING, 89 + ALTERNATING
+    if known:
+        second.per_image[f"nll_k{first.metrics['importance_samples']}"] = 91 + 0.9 * ALTERNATING
+    found = judged([first, second], claim)
+    assert found.outcome == ("holds" if known else "open")
+    assert found.measured.startswith("90.00 against 91.00") == known
+    assert ("different K" in found.measured) != known
