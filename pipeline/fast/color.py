@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from pipeline.fast.activations import Activated, activated, elu_of_sum, takes
 from pipeline.fast.decoders import repeat
@@ -51,8 +52,7 @@ class FastPixelCNNPP(PixelCNNPP):
     def _head_of(self, outputs: list[Tensor]) -> Tensor:
         """The head, whose weights have first what sees ELU(h) of all blocks and then what sees ELU(−h)."""
         weight = self.head.weight.unflatten(1, (2, len(outputs), -1)).transpose(1, 2).flatten(1, 3)
-        with torch.autocast(outputs[0].device.type, enabled=False):
-            return F.conv2d(torch.cat(outputs, 1).to(weight.dtype), weight, self.head.bias)
+        return _Head.apply(torch.cat(outputs, 1), weight, self.head.bias)
 
     def log_prob_given(self, x: Tensor, features: Tensor, maps: Tensor) -> Tensor:
         """As of the PixelCNN."""
@@ -60,6 +60,23 @@ class FastPixelCNNPP(PixelCNNPP):
 
     def visit(self, maps: Tensor, choose: Choose) -> Tensor:
         return visit_pixelcnnpp(self, maps, choose)
+
+
+class _Head(torch.autograd.Function):
+    """A 1×1 convolution in the precision of its weights, and its gradients in that of x, as of other layers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x.to(weight.dtype), weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        less, where = (outer.to(x.dtype), x, weight.to(x.dtype)), ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+        return torch.ops.aten.convolution_backward(*less, [len(weight)], *where, [True] * 3)
 
 
 def _through(layer: nn.Module, h: Tensor, bent: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -79,13 +79,13 @@ def test_shapes_that_do_not_belong_together_are_refused():
 
 
 @pytest.mark.parametrize("network", ["resnet", "densenet"])
-def test_in_bfloat16_a_model_is_no_further_from_float32_than_its_definition(network):
+def test_in_bfloat16_a_model_is_about_as_far_from_float32_as_its_definition(network):
     block = COLOR_VLAE | {"network": network, "context": "7x4", "filters": 16}
     definition, x = build_model(block, (3, 8, 8)), color_images(32, (3, 8, 8))
     initialize(definition, x, torch.Generator().manual_seed(0))
     fast = accelerate(copy.deepcopy(definition))
     exact, slow, ours = (gradients(*of, x) for of in ((definition, False), (definition, True), (fast, True)))
-    assert 0 < (ours - exact).norm() < 1.1 * (slow - exact).norm()
+    assert 0 < (ours - exact).norm() < 1.25 * (slow - exact).norm()
 
 
 def gradients(model, bfloat16, x):

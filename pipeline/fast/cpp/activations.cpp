@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <type_traits>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #define LANES 16
 #include "vectors.h"
 
@@ -27,9 +31,16 @@ static inline Vector widened(const Halves& halves) {
 
 // To the nearest, of two as near the even one. What is not a number stays none, as its last bits come from a Half: 0.
 static inline Halves narrowed(const Vector& value) {
+#if defined(__AVX512BF16__)
+    const auto halves = _mm512_cvtneps_pbh((__m512)value);
+    Halves result;
+    std::memcpy(&result, &halves, sizeof result);
+    return result;
+#else
     Words words;
     std::memcpy(&words, &value, sizeof words);
     return __builtin_convertvector((words + 0x7fff + ((words >> 16) & 1)) >> 16, Halves);
+#endif
 }
 typedef Halves Stored;
 #else
@@ -59,10 +70,14 @@ static inline void in_vectors(long channels, Work work) {
     if (c < channels) work(c, channels - c);
 }
 
-static inline Vector elu_of_minus_size(const Vector& x) { return elu(x > 0.0f ? -x : x); }
+// exp(−|x|) − 1, not a number where x is none
+static inline Vector fallen(const Vector& x) {
+    const Vector low = x > 0.0f ? -x : x;
+    return exponential_less_one(low < -87.0f ? Vector{} - 87.0f : low);
+}
 
 static inline Vector sigmoid(const Vector& x) {
-    const Vector small = elu_of_minus_size(x) + 1.0f;  // exp(−|x|)
+    const Vector small = fallen(x) + 1.0f;
     return (x > 0.0f ? Vector{} + 1.0f : small) / (small + 1.0f);
 }
 
@@ -78,9 +93,9 @@ extern "C" void forward(long start, long stop, long channels, int both, int inpu
             for (int i = 1; i < inputs; i++) sum += read(input[i] + at + c, count);
             if (a) sum += read(a + c, count) * sigmoid(read(a + channels + c, count));
             if (h) write(h + at + c, sum, count);
-            const Vector bent = elu_of_minus_size(sum);
-            write(to + c, sum > 0.0f ? sum : bent, count);
-            if (both) write(to + channels + c, sum > 0.0f ? bent : -sum, count);
+            const Vector below = fallen(sum);
+            write(to + c, sum > 0.0f ? sum : below, count);
+            if (both) write(to + channels + c, sum > 0.0f ? below : -sum, count);
         });
     }
 }

@@ -28,16 +28,21 @@ static inline void store(float* to, const Vector& value) { std::memcpy(to, &valu
 
 static inline void add(float* to, const Vector& value) { store(to, load(to) + value); }
 
-static inline Vector elu(const Vector& x) {
-    Vector low = x < 0.0f ? x : Vector{};
-    low = low > -87.0f ? low : Vector{} - 87.0f;
+// exp(low) − 1 for low from −87 to 0
+static inline Vector exponential_less_one(const Vector& low) {
     const Integers power = __builtin_convertvector(low * 1.44269504f - 0.5f, Integers);
     const Vector n = __builtin_convertvector(power, Vector), r = low - n * 0.693359375f + n * 2.12194440e-4f;
     const Vector tail = ((((1.3888889e-3f * r + 8.3333333e-3f) * r + 4.1666667e-2f) * r + 1.6666667e-1f) * r + 0.5f);
     const Integers bits = (power + 127) << 23;
     Vector scale;
     std::memcpy(&scale, &bits, sizeof scale);
-    return x <= 0.0f ? scale * (r + r * r * tail) + (scale - 1.0f) : x;  // x where it is not a number
+    return scale * (r + r * r * tail) + (scale - 1.0f);
+}
+
+static inline Vector elu(const Vector& x) {
+    Vector low = x < 0.0f ? x : Vector{};
+    low = low > -87.0f ? low : Vector{} - 87.0f;
+    return x <= 0.0f ? exponential_less_one(low) : x;  // x where it is not a number
 }
 
 // The derivative of elu, from its value, which is never below -1.
