@@ -227,4 +227,5 @@ def learning_curves(trainings: Sequence[Training], what: str, against: str, path
         spread = (high - low + 0.05 * abs(low)) or 1
         axes.set_ylim(low - 0.1 * spread, high + (0.8 if what == "elbo" else 1) * spread)
         legend(axes, "upper right")
-    return f"Learning curves of {trainings[0].title}; validation {axes.get_title()} at the end: {told(ends, unit)}"
+    what = axes.get_title("left")
+    return f"Learning curves of {trainings[0].title}; validation {what} at the end: {told(ends, unit)}"

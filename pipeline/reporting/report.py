@@ -30,6 +30,7 @@ from pipeline.reporting.facts import (
     write_csv,
 )
 from pipeline.reporting.figures import draw_all
+from pipeline.reporting.known_charts import ordered
 from pipeline.reporting.metrics import write_metrics
 from pipeline.reporting.pages import write_pages
 from pipeline.reporting.tables import claims_table, paper_table
@@ -117,8 +118,11 @@ def write_report(
 
 
 def _group(trainings: Sequence[Training], facts: Sequence[Record], stem: str) -> Group:
-    keys = {(one.dataset, one.model, one.origin) for one in trainings}
-    return Group(trainings, [one for one in facts if (one["dataset"], one["model"], one["origin"]) in keys], stem)
+    """With their records, in the order of the charts where the answer is known."""
+    known = any("exact_information" in one.metrics for one in trainings)
+    shown = ordered(trainings, coded=False) if known else trainings
+    records = {(one["dataset"], one["model"], one["origin"]): one for one in facts}
+    return Group(shown, [records[one.dataset, one.model, one.origin] for one in shown], stem)
 
 
 def _by_dataset(trainings: Sequence[T]) -> dict[str, list[T]]:

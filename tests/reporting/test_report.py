@@ -232,6 +232,9 @@ def test_the_known_answer_is_shown(report):
     for model in TEXTURES[:3]:
         assert f"(figures/textures-{model}-reconstructions.png)" in text
     assert "H(x) 63.85 nats, I(x; g) 2.79 nats" in text
+    names = ("| textures no pixels |", "| textures window |", "| textures full context |", "| textures no latent |")
+    places = [text.index(name) for name in names]
+    assert places == sorted(places)  # the table's order is the charts'
 
 
 def test_published_notes_and_pictures_stand_on_the_second_page(report, published):
