@@ -3,7 +3,7 @@
 With --published those of published/ instead, into data/published/raw/.
 """
 
-from pipeline.data import fetch, mirror_folder, register
+from pipeline.data import catalogue, fetch, mirror_folder
 from stages import run_stage
 from stages.chosen_data import chosen_data
 
@@ -11,10 +11,10 @@ from stages.chosen_data import chosen_data
 def main() -> None:
     """Fetch what is not there yet."""
     params, datasets, folder = chosen_data("download")
-    register(params.own_datasets)
+    sources, _ = catalogue(params.own_datasets)
     mirror = mirror_folder(params.data.mirror)
     for dataset in datasets:
-        files = fetch(dataset, folder / "raw", mirror, params.data.timeout, params.data.retries)
+        files = fetch(dataset, folder / "raw", mirror, params.data.timeout, params.data.retries, sources)
         print(f"{dataset}: {', '.join(file.name for file in files)}")
 
 

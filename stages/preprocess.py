@@ -3,7 +3,7 @@
 With --published those of published/ instead, in data/published/.
 """
 
-from pipeline.data import prepare, register, require, save
+from pipeline.data import catalogue, prepare, require, save
 from stages import run_stage
 from stages.chosen_data import chosen_data
 
@@ -11,10 +11,10 @@ from stages.chosen_data import chosen_data
 def main() -> None:
     """Prepare every data set."""
     params, datasets, folder = chosen_data("preprocess")
-    register(params.own_datasets)
+    sources, recipes = catalogue(params.own_datasets)
     for dataset in datasets:
-        require(dataset, folder / "raw")
-        prepared = prepare(dataset, folder / "raw", params.data.binarization_seed)
+        require(dataset, folder / "raw", sources)
+        prepared = prepare(dataset, folder / "raw", params.data.binarization_seed, recipes)
         save(prepared, folder / "processed" / f"{dataset}.npz")
         sizes = " / ".join(f"{len(images):,}" for images in (prepared.train, prepared.valid, prepared.test))
         print(f"{dataset}: {sizes} images of shape {prepared.image_shape}, sha256 {prepared.sha256()[:12]}")

@@ -12,9 +12,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-PLACES = {"Dataset": "datasets", "load_dataset": "datasets", "save": "datasets", "fetch": "fetching", "register": "own",
-          "prepare": "preparing", "mirror_folder": "sources", "require": "sources"}  # fmt: skip
-__all__ = ["Dataset", "fetch", "load_dataset", "mirror_folder", "prepare", "register", "require", "save"]
+PLACES = {"Dataset": "datasets", "load_dataset": "datasets", "save": "datasets", "fetch": "fetching",
+          "catalogue": "own", "prepare": "preparing", "mirror_folder": "sources", "require": "sources"}  # fmt: skip
+__all__ = ["Dataset", "catalogue", "fetch", "load_dataset", "mirror_folder", "prepare", "require", "save"]
 
 
 def __getattr__(name: str) -> Any:

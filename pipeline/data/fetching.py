@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -23,7 +23,7 @@ from typing import IO, cast
 from tqdm import tqdm
 
 from pipeline.config import EMBEDDED_DATASETS
-from pipeline.data.sources import MIRROR_VARIABLE, Download, downloads, package_file, verify
+from pipeline.data.sources import MIRROR_VARIABLE, SOURCES, Download, downloads, package_file, verify
 from pipeline.errors import DataError
 from pipeline.progress import HIDDEN
 
@@ -36,7 +36,14 @@ UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, h
 log = logging.getLogger(__name__)
 
 
-def fetch(dataset: str, raw_dir: Path, mirror: Path | None, timeout: float, retries: int) -> list[Path]:
+def fetch(
+    dataset: str,
+    raw_dir: Path,
+    mirror: Path | None,
+    timeout: float,
+    retries: int,
+    sources: Mapping[str, tuple[Download, ...]] = SOURCES,
+) -> list[Path]:
     """Put the verified raw files of `dataset` into `raw_dir/dataset` and return their paths.
 
     Files already there and whole are kept, others are named in a warning and fetched again. Sources in order:
@@ -48,10 +55,10 @@ def fetch(dataset: str, raw_dir: Path, mirror: Path | None, timeout: float, retr
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{PARTIAL}*"):  # of a run that was killed
         shutil.rmtree(leftover)
-    for download in downloads(dataset):
+    for download in downloads(dataset, sources):
         if not _is_complete(download, folder):
             _fetch_one(dataset, download, folder, mirror, timeout, retries)
-    return [folder / file.name for download in downloads(dataset) for file in download.files]
+    return [folder / file.name for download in downloads(dataset, sources) for file in download.files]
 
 
 def _is_complete(download: Download, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Data sets of a user's own, from `own_datasets` in params.yaml: beside the built-in ones once they are registered.
+"""Data sets of a user's own, from `own_datasets` in params.yaml, beside the built-in ones.
 
 Their loaders are code of others. Whatever one raises or returns, what goes on from here is three splits as declared,
 or one DataError that names the loader, the split and what was expected.
@@ -10,29 +10,38 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from pipeline.config import OwnDataset
 from pipeline.data.datasets import SPLITS
-from pipeline.data.preparing import RECIPES, Split, Splits
+from pipeline.data.preparing import RECIPES, Recipe, Split, Splits
 from pipeline.data.sources import SOURCES, Download, RawFile
 from pipeline.errors import DataError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .,()=+@-]*")
 
 
-def register(datasets: Mapping[str, OwnDataset]) -> None:
-    """Make `fetch`, `require` and `prepare` know these data sets.
+class Catalogue(NamedTuple):
+    """By data set what `fetch` and `require` bring in, and how `prepare` reads it."""
+
+    sources: Mapping[str, tuple[Download, ...]]
+    recipes: Mapping[str, Recipe]
+
+
+def catalogue(own: Mapping[str, OwnDataset]) -> Catalogue:
+    """The built-in data sets and these.
 
     DataError if a loader cannot be imported, a URL tells no name for its file, two tell the same, or a file is a tar
     archive, of which it is not known what to take out.
     """
-    for name, block in datasets.items():
-        RECIPES[name] = ("binary", block.dynamic, _guarded(f"own_datasets.{name}.loader = {block.loader!r}", block))
-        SOURCES[name] = _downloads(f"own_datasets.{name}.files", block.files)
+    sources, recipes = dict(SOURCES), dict(RECIPES)
+    for name, block in own.items():
+        recipes[name] = ("binary", block.dynamic, _guarded(f"own_datasets.{name}.loader = {block.loader!r}", block))
+        sources[name] = _downloads(f"own_datasets.{name}.files", block.files)
+    return Catalogue(sources, recipes)
 
 
 def _downloads(key: str, files: Mapping[str, str]) -> tuple[Download, ...]:

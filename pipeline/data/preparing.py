@@ -4,7 +4,7 @@ Binary images come out upright with ink 1 on background 0. Within a split the im
 order, because several sources sort them by class and a budget that looks at the first n must see all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -60,18 +60,24 @@ class Split:
 
 
 Splits = tuple[Split, Split, Split]
+Recipe = tuple[Literal["binary", "color"], bool, Callable[[Path], Splits]]
+"""Kind, whether grey levels are binarized, and how to read the raw files."""
 
 
-def prepare(dataset: str, raw_dir: Path, binarization_seed: int) -> Dataset:
+def prepare(
+    dataset: str, raw_dir: Path, binarization_seed: int, recipes: Mapping[str, Recipe] | None = None
+) -> Dataset:
     """Build a data set from the files that `fetch` put into `raw_dir/dataset`.
 
-    Validation and test images that come as grey levels are binarized once, by `binarization_seed`.
+    `recipes` say how, by default those of the built-in ones. Validation and test images that come as grey levels are
+    binarized once, by `binarization_seed`.
     Raises DataError if there is no such data set, a raw file is unreadable or the splits are not what was declared,
     FileNotFoundError if a raw file is not there.
     """
-    if dataset not in RECIPES:
-        raise DataError(f"{dataset}: no such data set; there are {', '.join(RECIPES)}")
-    kind, dynamic, read = RECIPES[dataset]
+    recipes = RECIPES if recipes is None else recipes
+    if dataset not in recipes:
+        raise DataError(f"{dataset}: no such data set; there are {', '.join(recipes)}")
+    kind, dynamic, read = recipes[dataset]
     values: dict[str, np.ndarray | None] = {}
     splits = read(raw_dir / dataset)
     for i, (name, split) in enumerate(zip(SPLITS, splits, strict=True)):
@@ -245,8 +251,7 @@ def _from_columns(images: np.ndarray) -> np.ndarray:
     return images.reshape(-1, 1, SIDE, SIDE).swapaxes(2, 3)
 
 
-Recipe = tuple[Literal["binary", "color"], bool, Callable[[Path], Splits]]
-RECIPES: dict[str, Recipe] = {  # kind, dynamic, how to read the raw files
+RECIPES: dict[str, Recipe] = {
     "mnist5k": ("binary", True, _mnist5k),
     "textures": ("binary", False, _textures),
     "color_textures": ("color", False, _color_textures),

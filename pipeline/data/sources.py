@@ -8,7 +8,7 @@ decoded file, because servers and mirrors pack the same content differently.
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -161,11 +161,11 @@ SOURCES: dict[str, tuple[Download, ...]] = {
 }
 
 
-def downloads(dataset: str) -> tuple[Download, ...]:
+def downloads(dataset: str, sources: Mapping[str, tuple[Download, ...]]) -> tuple[Download, ...]:
     """What to fetch for a data set; DataError if there is none of that name."""
-    if dataset not in SOURCES:
-        raise DataError(f"{dataset}: no such data set; there are {', '.join(SOURCES)}")
-    return SOURCES[dataset]
+    if dataset not in sources:
+        raise DataError(f"{dataset}: no such data set; there are {', '.join(sources)}")
+    return sources[dataset]
 
 
 def mirror_folder(setting: str) -> Path | None:
@@ -198,9 +198,9 @@ def verify(path: Path, file: RawFile) -> None:
         raise DataError(f"{path}: the {file.check} of its content is {found}, not {file.digest}")
 
 
-def require(dataset: str, raw_dir: Path) -> None:
+def require(dataset: str, raw_dir: Path, sources: Mapping[str, tuple[Download, ...]] = SOURCES) -> None:
     """Raise DataError unless `raw_dir/dataset` holds every raw file of the data set, unaltered."""
-    for download in downloads(dataset):
+    for download in downloads(dataset, sources):
         for file in download.files:
             path = raw_dir / dataset / file.name
             try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import OwnDataset
-from pipeline.data import fetch, prepare, register, require
+from pipeline.data import catalogue, fetch, prepare, require
 from pipeline.data.preparing import RECIPES, Split
 from pipeline.data.sources import SOURCES
 from pipeline.errors import DataError
@@ -19,24 +19,21 @@ CONTENT = b"anything"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(autouse=True)
-def _forgotten():
-    """What a test registers is gone after it."""
-    yield
-    for table in (RECIPES, SOURCES):
-        table.pop("mine", None)
-
-
 def files(*urls: str, digest: str = DIGEST) -> dict[str, OwnDataset]:
     """A data set with these files and a loader that is none of importance."""
-    block = from_mapping(OwnDataset, {"loader": "pipeline.data.own:register", "files": dict.fromkeys(urls, digest)})
+    block = from_mapping(OwnDataset, {"loader": "pipeline.data.own:catalogue", "files": dict.fromkeys(urls, digest)})
     return {"mine": block}
 
 
 def names(*urls: str) -> list[str]:
     """What the files of a data set are called."""
-    register(files(*urls))
-    return [file.name for download in SOURCES["mine"] for file in download.files]
+    return [file.name for download in catalogue(files(*urls)).sources["mine"] for file in download.files]
+
+
+def test_what_is_built_in_stays_what_it_is():
+    before = dict(SOURCES), dict(RECIPES)
+    assert set(catalogue(files("https://example.org/a.npz")).recipes) == {*RECIPES, "mine"}
+    assert before == (SOURCES, RECIPES)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +54,7 @@ def names(*urls: str) -> list[str]:
 def test_a_file_is_called_what_its_address_ends_in(url, name):
     """After reports of files with ?download=1 or %20 in their names, which the loader then did not find."""
     assert names(url) == [name]
-    assert SOURCES["mine"][0].urls == (url.partition("#")[0],)
+    assert catalogue(files(url)).sources["mine"][0].urls == (url.partition("#")[0],)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +67,7 @@ def test_a_file_is_called_what_its_address_ends_in(url, name):
 )  # fmt: skip
 def test_an_address_that_tells_no_name_is_refused_with_the_way_out(url):
     with pytest.raises(DataError, match=r"own_datasets\.mine\.files: .* tells no name .*#images\.npz"):
-        register(files(url))
+        catalogue(files(url))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,7 @@ def test_an_address_that_tells_no_name_is_refused_with_the_way_out(url):
 def test_two_files_of_one_name_are_refused_and_the_advice_helps(urls):
     """After reports of two files that overwrote each other, each fetched again at every run."""
     with pytest.raises(DataError, match=r"own_datasets\.mine\.files: two URLs end in ") as error:
-        register(files(*urls))
+        catalogue(files(*urls))
     advice = re.search(r"as in (\S+)$", str(error.value))[1]
     assert len(set(names(urls[0], advice))) == 2
 
@@ -93,7 +90,7 @@ def test_two_files_of_one_name_are_refused_and_the_advice_helps(urls):
 @pytest.mark.parametrize("name", ["toy.tar.gz", "toy.tgz", "toy.tar", "get?id=1#toy.tar.xz"])
 def test_archives_are_refused(name):
     with pytest.raises(DataError, match=r"own_datasets\.mine\.files: toy\.\S+ is a tar archive"):
-        register(files(f"https://example.org/{name}"))
+        catalogue(files(f"https://example.org/{name}"))
 
 
 @pytest.mark.parametrize("url", ["images.npz", "/home/me/images.npz", "s3://bucket/a.npz", "https://h/a b.npz", 5, ""])
@@ -108,10 +105,10 @@ def test_what_is_no_address_is_refused_where_params_are_read(url):
 def test_a_checksum_is_read_however_it_was_copied(tmp_path, server, digest):
     """After reports of checksums in capitals, or with a blank or `sha256:` before them, said not to match."""
     server.answers["a.bin"] = [CONTENT]
-    register(files(f"{server.url}a.bin", digest=digest))
-    (path,) = fetch("mine", tmp_path, None, 5, 0)
+    sources = catalogue(files(f"{server.url}a.bin", digest=digest)).sources
+    (path,) = fetch("mine", tmp_path, None, 5, 0, sources)
     assert path.read_bytes() == CONTENT
-    require("mine", tmp_path)
+    require("mine", tmp_path, sources)
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "g" * 64, f"md5:{'0' * 32}", f"{'0' * 32}", 0, None])
@@ -122,8 +119,8 @@ def test_what_is_no_checksum_is_refused_before_the_download(digest):
 
 def test_files_with_a_query_and_with_names_behind_their_addresses_are_fetched(tmp_path, server):
     server.answers |= {"get?id=1": [CONTENT], "get?id=2": [CONTENT]}
-    register(files(f"{server.url}get?id=1#one", f"{server.url}get?id=2#two"))
-    assert [path.name for path in fetch("mine", tmp_path, None, 5, 0)] == ["one", "two"]
+    sources = catalogue(files(f"{server.url}get?id=1#one", f"{server.url}get?id=2#two")).sources
+    assert [path.name for path in fetch("mine", tmp_path, None, 5, 0, sources)] == ["one", "two"]
     assert server.requests == ["get?id=1", "get?id=2"]
 
 
@@ -135,8 +132,7 @@ GOOD = Split(IMAGES, np.arange(9))
 def prepared(monkeypatch, tmp_path, load, dynamic=False):
     """The data set of a loader."""
     monkeypatch.setitem(sys.modules, "theirs", types.SimpleNamespace(load=load, __file__=__file__))
-    register({"mine": OwnDataset("theirs:load", dynamic)})
-    return prepare("mine", tmp_path, 0)
+    return prepare("mine", tmp_path, 0, catalogue({"mine": OwnDataset("theirs:load", dynamic)}).recipes)
 
 
 def broken(folder):
@@ -186,7 +182,7 @@ def test_a_loader_that_cannot_be_imported_is_named(monkeypatch, tmp_path, loader
     (tmp_path / "broken_module.py").write_text("def load(", encoding="utf-8")
     (tmp_path / "leaving_module.py").write_text("import sys; sys.exit(3)", encoding="utf-8")
     with pytest.raises(DataError, match=rf"^own_datasets\.mine\.loader = '{loader}': (cannot be imported|is a float)"):
-        register({"mine": OwnDataset(loader)})
+        catalogue({"mine": OwnDataset(loader)})
 
 
 @pytest.mark.parametrize("where", ["train", "valid", "test"])
