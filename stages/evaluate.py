@@ -31,7 +31,8 @@ from pipeline.evaluation.likelihood import per_dimension, per_image, summarize
 from pipeline.evaluation.panels import panels
 from pipeline.evaluation.quadrature import posterior_gap
 from pipeline.evaluation.structure import kept
-from pipeline.models.vlae import AutoregressiveModel, LatentVariableModel
+from pipeline.models.pixelcnn import AutoregressiveModel
+from pipeline.models.vlae import LatentVariableModel
 from pipeline.saved import load_run
 from pipeline.seeding import stream
 from pipeline.training.checkpoints import checkpoint_folder

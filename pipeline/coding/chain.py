@@ -23,8 +23,7 @@ from pipeline.coding.pixels import KnownPixels, PoppedPixels
 from pipeline.coding.stack import PRECISION, STATE_BITS, Stack, random_words
 from pipeline.errors import DataError
 from pipeline.fast.kept import kept_weights
-from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.vlae import AutoregressivePrior, LatentVariableModel, Model
+from pipeline.models.vlae import LatentVariableModel, Model
 
 AT_ONCE = 512
 """Images in a batch, at most: memory does not grow with their number."""
@@ -50,7 +49,7 @@ class Writer:
                 z = _pop_posterior(self.model, x, self.stack)
                 self.model.decoder.visit(value(z), pixels.choose)
                 pixels.push(self.stack)
-                push_noise(self.stack, z if (flow := _flow(self.model)) is None else to_noise(flow, z))
+                push_noise(self.stack, z if (flow := self.model.prior.flow) is None else to_noise(flow, z))
             else:
                 self.model.network.visit(self.model.maps.expand(len(x), -1, -1, -1), pixels.choose)
                 pixels.push(self.stack)
@@ -77,7 +76,7 @@ def _popped(model: Model, stack: Stack, size: int) -> Tensor:
     if not isinstance(model, LatentVariableModel):
         return model.network.visit(model.maps.expand(size, -1, -1, -1), pixels.choose)
     noise = pop_noise(stack, size, model.latent_dim)
-    z = noise if (flow := _flow(model)) is None else from_noise(flow, noise)
+    z = noise if (flow := model.prior.flow) is None else from_noise(flow, noise)
     x = model.decoder.visit(value(z), pixels.choose)
     _push_posterior(model, x, z, stack)
     return x
@@ -100,10 +99,6 @@ def _push_posterior(model: LatentVariableModel, x: Tensor, z: Tensor, stack: Sta
     z = z if model.posterior.flow is None else from_noise(model.posterior.flow, z, features)
     for i in reversed(range(model.latent_dim)):
         stack.push_intervals(*Normals(mean[:, i], log_scale[:, i]).interval(z[:, i].numpy()))
-
-
-def _flow(model: LatentVariableModel) -> AutoregressiveFlow | None:
-    return model.prior.flow if isinstance(model.prior, AutoregressivePrior) else None
 
 
 def _most_bits(model: Model) -> int:

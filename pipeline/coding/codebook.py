@@ -100,6 +100,6 @@ def learn(model: LatentVariableModel, images: Tensor, step: float) -> Codebook:
 def means(model: LatentVariableModel, images: Tensor) -> tuple[Tensor, Tensor]:
     """What the means of q(z|x) are in the prior's noise, and q's standard deviations: (N, D) each."""
     with kept_weights(model):
-        parameters = model.encoded(images)
+        parameters = model.posterior_parameters(images)
         z, _ = model.posterior.sample(parameters, torch.zeros_like(parameters[0]))
         return model.prior.noise(z), parameters[1].exp()

@@ -36,7 +36,7 @@ def describe_latent(model: LatentVariableModel, images: Tensor, seed: int) -> tu
     table = pd.DataFrame({"kl_nats": terms.mean((0, 1)).cpu().numpy(), "activity": activity(latents).cpu().numpy()})
     numbers: dict[str, float] = {"active_units": active_units(latents)}
     if model.posterior.flow is None:
-        mean, log_scale, _ = model.encoded(images)
+        mean, log_scale, _ = model.posterior_parameters(images)
         numbers["information_nats"] = mutual_information_bound(latents[0], mean, log_scale)
     return table, numbers
 

@@ -63,4 +63,4 @@ def traversals(model: LatentVariableModel, latents: Tensor, rng: torch.Generator
 def _decompress_alike(model: LatentVariableModel, latents: Tensor, rng: torch.Generator) -> Tensor:
     """(N, D) to (N, C, H, W), all from the same uniforms, so that only z makes a difference."""
     uniforms = model.uniforms(1, rng).expand(len(latents), -1, -1, -1)
-    return model.decoded(latents, uniforms)
+    return model.drawn_given(latents, uniforms)

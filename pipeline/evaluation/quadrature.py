@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.models.vlae import GaussianPrior, LatentVariableModel
+from pipeline.models.vlae import LatentVariableModel
 
 NODES = 6
 """Along each dimension. With 12 both results for `textures_window` change by less than 1e-4 nats."""
@@ -26,9 +26,9 @@ def posterior_gap(model: LatentVariableModel, images: Tensor) -> dict[str, float
     expectations over q by Gauss–Hermite quadrature in the dimensions that are in use; the others stay at their means.
     Empty where that is no good way: with an AF prior, an IAF posterior, or more than `MOST_DIMENSIONS` in use.
     """
-    if model.posterior.flow is not None or not isinstance(model.prior, GaussianPrior):
+    if model.posterior.flow is not None or model.prior.flow is not None:
         return {}
-    parameters = model.encoded(images)
+    parameters = model.posterior_parameters(images)
     mean, log_scale, _ = parameters
     kl = (0.5 * (mean.square() + (2 * log_scale).exp() - 1) - log_scale).mean(0)
     used = (kl > IN_USE).nonzero().flatten().tolist()

@@ -9,15 +9,8 @@ from pipeline.config import Block, ColorModelConfig, ModelConfig, load_params
 from pipeline.models.binary import BinaryNetworks, Shape
 from pipeline.models.color import ColorNetworks
 from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.vlae import (
-    AutoregressiveDecoder,
-    AutoregressiveModel,
-    AutoregressivePrior,
-    FactorizedDecoder,
-    GaussianPrior,
-    LatentVariableModel,
-    Model,
-)
+from pipeline.models.pixelcnn import AutoregressiveModel
+from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder, LatentVariableModel, Model, Prior
 from pipeline.schema import ParamError, from_mapping, refusal
 
 WORKING_SET = 2**30
@@ -46,7 +39,7 @@ def _compose(networks: BinaryNetworks | ColorNetworks) -> Model:
     if block.posterior == "none":
         return AutoregressiveModel(shape, networks.maps, networks.network(), rows)
     posterior = networks.posterior(_flow(networks, networks.features) if block.posterior == "iaf" else None)
-    prior = AutoregressivePrior(_flow(networks)) if block.prior == "af" else GaussianPrior()
+    prior = Prior(_flow(networks) if block.prior == "af" else None)
     decoder: FactorizedDecoder | AutoregressiveDecoder
     if block.decoder == "factorized":
         decoder = FactorizedDecoder(networks.generator(networks.likelihood.parameters), networks.likelihood)

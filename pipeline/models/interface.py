@@ -17,18 +17,16 @@ from pipeline.models.likelihoods import Bernoulli, LogisticMixture
 class ImageModel(nn.Module):
     """A density over images (B, C, H, W) float32, binary ones in {0, 1}, colours in levels 0 … 255. In nats per image.
 
-    `rows_at_once` is how many images × samples one pass without gradients holds in memory. Every method that draws
-    takes a random generator `rng`, on the model's device; without one torch's own is used.
+    `likelihood` is what a pixel is drawn from; it says which values an image has. `rows_at_once` is how many images ×
+    samples one pass without gradients holds in memory. Every method that draws takes a random generator `rng`, on the
+    model's device; without one torch's own is used.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], rows_at_once: int) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], likelihood: Bernoulli | LogisticMixture, rows_at_once: int
+    ) -> None:
         super().__init__()
-        self.image_shape, self.rows_at_once = image_shape, rows_at_once
-
-    @property
-    def likelihood(self) -> Bernoulli | LogisticMixture:
-        """What a pixel is drawn from; it says which values an image has."""
-        raise NotImplementedError
+        self.image_shape, self.likelihood, self.rows_at_once = image_shape, likelihood, rows_at_once
 
     def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
         """`loss` of images that need no check."""

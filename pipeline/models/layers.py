@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 class WeightNorm(nn.Module):
@@ -150,22 +151,22 @@ def initialize(model: nn.Module, images: Tensor, rng: torch.Generator) -> None:
         layer.direction.normal_(0.0, 0.05, generator=rng)
         layer.gain.fill_(1.0)
         layer.bias.fill_(0.0)
-    handles = {layer: layer.register_forward_hook(_standardize) for layer in layers}
+    handles: dict[nn.Module, RemovableHandle] = {}
+
+    def at_first_use(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        handles.pop(layer).remove()
+        return _standardized(cast(WeightNorm, layer), output)
+
+    handles |= {layer: layer.register_forward_hook(at_first_use) for layer in layers}
     try:
         model.parts(images, rng)  # type: ignore[operator]
     finally:
         for handle in handles.values():
             handle.remove()
-        for layer in layers:
-            layer.__dict__.pop("_standardized", None)
 
 
-def _standardize(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
-    """Forward hook: scale and shift a layer with gain 1 and bias 0 so that its output is standardised."""
-    if "_standardized" in layer.__dict__:
-        return None
-    layer.__dict__["_standardized"] = True
-    assert isinstance(layer, WeightNorm)
+def _standardized(layer: WeightNorm, output: Tensor) -> Tensor:
+    """Scale and shift a layer with gain 1 and bias 0 so that this output is standardised; the output as it then is."""
     axes = [axis for axis in range(output.dim()) if axis != 1]
     deviation, mean = torch.std_mean(output, axes)
     start, spread = (torch.as_tensor(value).to(mean) for value in (layer.initial_mean, layer.initial_scale))

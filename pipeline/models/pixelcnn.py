@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.config import ModelConfig
+from pipeline.models.interface import ImageModel
 from pipeline.models.layers import Conv2d, ResidualBlock, residual
 from pipeline.models.likelihoods import Bernoulli, Choose, LogisticMixture, drawn_from
 from pipeline.models.masked import DownsampledConv2d, MaskedConv2d, Reach, WholeImageConv2d
@@ -52,6 +53,44 @@ class AutoregressiveNetwork(nn.Module):
             here = row[None], column[None]
             x[:, :, row, column] = choose(here, self(x, maps)[:, :, None, *here])[:, :, 0, 0]
         return x
+
+
+class AutoregressiveModel(ImageModel):
+    """The Unconditional Decoder: a PixelCNN or PixelCNN++ with learned constants for conditioning maps; p(x) is exact.
+
+    The paper does not say what stands in for z's maps; constants let a pixel know where it is.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], maps: int, network: AutoregressiveNetwork, rows_at_once: int
+    ) -> None:
+        super().__init__(image_shape, network.likelihood, rows_at_once)
+        self.network = network
+        self.maps = nn.Parameter(torch.zeros(1, maps, *image_shape[1:]))
+
+    def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
+        """−log p(x) as `reconstruction`, and a `kl` of zero: (B, C, H, W) to (B,) each."""
+        reconstruction = -self.network.log_prob(x, self._maps(len(x)))
+        return {"reconstruction": reconstruction, "kl": torch.zeros_like(reconstruction)}
+
+    @torch.no_grad()
+    def code_lengths(self, x: Tensor, draws: int = 1, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """−log p(x) and zeros, (1, B) nats each; the other arguments are not needed."""
+        exact = torch.cat([self.parts(batch)["reconstruction"] for batch in x.split(self.rows_at_once)])[None]
+        return exact, torch.zeros_like(exact)
+
+    def bound(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> Tensor:
+        """log p(x) itself, whatever `draws` is: to (B,) nats."""
+        return -self.code_lengths(x)[0][0]
+
+    @torch.no_grad()
+    def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+        """n images (n, C, H, W)."""
+        uniforms = self.uniforms(n, rng).split(self.rows_at_once)
+        return torch.cat([self.network.sample(self._maps(len(some)), some) for some in uniforms])
+
+    def _maps(self, count: int) -> Tensor:
+        return self.maps.expand(count, -1, -1, -1)
 
 
 class PixelCNN(AutoregressiveNetwork):

@@ -10,7 +10,16 @@ z has to say what the window cannot see; its prior is an autoregressive flow, z 
     −ELBO(x) = E_q [ −log p(x|z)  +  log q(z|x) − log p(z) ]       what `parts` gives, the two of them by name
                     reconstruction            kl
 
-With a decoder of pixels that are independent given z it is a VAE; without z it is the Unconditional Decoder, below.
+z is a vector: D = 64 for binary images, and 16 maps of 8×8 laid out as 1024 numbers for 32×32 colours. The paper's
+models are compositions of the parts below, which build.py makes of a block of params.yaml:
+
+    model                    posterior   prior       decoder
+    VLAE                     Gaussian    AF          autoregressive
+    AF VAE                   Gaussian    AF          factorized
+    IAF VAE                  IAF         Gaussian    factorized
+    VAE                      Gaussian    Gaussian    factorized
+    Unconditional Decoder    none: `AutoregressiveModel` of pixelcnn.py, whose p(x) is exact
+
 Users call `elbo`, `log_prob`, `sample` of interface.py, which check what they are given and come back here to `bound`
 and `draw_images`. Encoder and generator are in binary.py (Appendix A) and color.py (Appendix B), the decoders and what
 their windows are in pixelcnn.py and pixelcnnpp.py, flows in flows.py. All densities are in nats per image.
@@ -29,7 +38,7 @@ from torch import Tensor, nn
 from pipeline.models.flows import AutoregressiveFlow
 from pipeline.models.interface import ImageModel
 from pipeline.models.likelihoods import Bernoulli, Choose, LogisticMixture, drawn_from
-from pipeline.models.pixelcnn import AutoregressiveNetwork
+from pipeline.models.pixelcnn import AutoregressiveModel, AutoregressiveNetwork
 
 
 def standard_normal_terms(z: Tensor) -> Tensor:
@@ -37,52 +46,40 @@ def standard_normal_terms(z: Tensor) -> Tensor:
     return -0.5 * (z.square() + math.log(2 * math.pi))
 
 
-class GaussianPrior(nn.Module):
-    """p(z) = N(0, I). Like all densities of z a term for each dimension, so that the KL can be told by dimension."""
+class Prior(nn.Module):
+    """p(z): the Gaussian N(0, I), or with a `flow` f the AF prior, z = f(ε) with ε ~ N(0, I) (section 3.2).
 
-    def log_prob_terms(self, z: Tensor) -> Tensor:
-        """(B, D) to (B, D) nats, whose sum over D is log p(z)."""
-        return standard_normal_terms(z)
-
-    def transform(self, noise: Tensor) -> Tensor:
-        """(B, D) standard normal noise to (B, D) draws from the prior."""
-        return noise
-
-    def noise(self, z: Tensor) -> Tensor:
-        """(B, D) to (B, D): the inverse of `transform`."""
-        return z
-
-
-class AutoregressivePrior(nn.Module):
-    """AF prior: z = f(ε), ε ~ N(0, I), log p(z) = log N(f⁻¹(z); 0, I) + log|det dε/dz| (section 3.2, equation 11).
-
-    The determinant is 1, f being made of shifts. The density takes one pass for all dimensions at once, as an IAF
-    posterior on ε would; drawing z goes dimension by dimension.
+    log p(z) = log N(ε; 0, I) + log|det dε/dz|, of which the determinant is 1, f being made of shifts. The density takes
+    one pass for all dimensions at once, as an IAF posterior on ε would; drawing z goes dimension by dimension.
     """
 
-    def __init__(self, flow: AutoregressiveFlow) -> None:
+    def __init__(self, flow: AutoregressiveFlow | None = None) -> None:
         super().__init__()
         self.flow = flow
 
-    def log_prob_terms(self, z: Tensor) -> Tensor:
-        """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place."""
-        terms = standard_normal_terms(self.noise(z))
-        return terms.flip(-1) if len(self.flow.shifts) % 2 else terms  # each step of the flow reverses the order
-
     def transform(self, noise: Tensor) -> Tensor:
-        """(B, D) standard normal noise to (B, D) draws from the prior."""
-        return self.flow(noise)
+        """ε (B, D), standard normal, to (B, D) draws from the prior."""
+        return noise if self.flow is None else self.flow(noise)
 
     def noise(self, z: Tensor) -> Tensor:
-        """(B, D) to (B, D): the inverse of `transform`."""
-        return self.flow.inverse(z)
+        """z (B, D) to ε (B, D): the inverse of `transform`."""
+        return z if self.flow is None else self.flow.inverse(z)
+
+    def log_prob_terms(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, D) nats, whose sum over D is log p(z); term i is the density of the ε in z_i's place.
+
+        A term for each dimension, as of all densities of z, so that the KL can be told by dimension.
+        """
+        terms = standard_normal_terms(self.noise(z))
+        reverses = self.flow is not None and len(self.flow.shifts) % 2  # as each step of a flow reverses the order
+        return terms.flip(-1) if reverses else terms
 
 
 class Posterior(nn.Module):
-    """q(z|x): a Gaussian N(μ(x), diag σ(x)²), whose draws an inverse autoregressive `flow` may move by shifts.
+    """q(z|x): a Gaussian N(μ(x), diag σ(x)²), or with a `flow`, whose inverse moves its draws, an IAF posterior.
 
-    The shifts see what the encoder has computed as context (Kingma et al., 2016, section 3). They are the AF prior's,
-    run in the direction that takes one pass a step; with determinant 1 they leave log q as it was. A subclass encodes.
+    The flow is of the AF prior's kind, run the other way, which takes one pass a step, and sees what the encoder has
+    computed (Kingma et al., 2016, section 3); with determinant 1 it leaves log q as it was. A subclass encodes.
     """
 
     def __init__(self, flow: AutoregressiveFlow | None = None) -> None:
@@ -104,7 +101,11 @@ class Posterior(nn.Module):
 
 
 class FactorizedDecoder(nn.Module):
-    """p(x|z) = ∏ p(x_i | z): every pixel independent of the others given z, which `generator` makes parameters of."""
+    """p(x|z) = ∏ p(x_i | z): every pixel independent of the others given z, which `generator` makes parameters of.
+
+    A draw is a function of uniform numbers, so that two ways of drawing can be compared. `visit` is drawing with the
+    choice left open: a sampler chooses by uniform numbers, the coder of coding/ reads a pixel's value from a file.
+    """
 
     def __init__(self, generator: nn.Module, likelihood: Bernoulli | LogisticMixture) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class FactorizedDecoder(nn.Module):
         return self.likelihood.log_prob(self.generator(z), x)
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x|z) from z (B, D) and uniforms (B, n, H, W), as many as the likelihood takes."""
+        """x ~ p(x|z) from z (B, D) and uniforms (B, n, H, W), n a pixel as the likelihood takes."""
         return self.visit(z, drawn_from(self.likelihood, uniforms))
 
     def visit(self, z: Tensor, choose: Choose) -> Tensor:
@@ -150,25 +151,23 @@ class AutoregressiveDecoder(nn.Module):
 
 
 class LatentVariableModel(ImageModel):
-    """p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2): VAE or VLAE, as the decoder is."""
+    """p(x) = ∫ p(x|z) p(z) dz with an approximate posterior q(z|x) (section 2): VAE or VLAE, as the decoder is.
+
+    `rows_at_once` is how many images × samples one pass without gradients has room for.
+    """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
         latent_dim: int,
         posterior: Posterior,
-        prior: GaussianPrior | AutoregressivePrior,
+        prior: Prior,
         decoder: FactorizedDecoder | AutoregressiveDecoder,
         rows_at_once: int,
     ) -> None:
-        super().__init__(image_shape, rows_at_once)
+        super().__init__(image_shape, decoder.likelihood, rows_at_once)
         self.latent_dim = latent_dim
         self.posterior, self.prior, self.decoder = posterior, prior, decoder
-
-    @property
-    def likelihood(self) -> Bernoulli | LogisticMixture:
-        """Of the decoder."""
-        return self.decoder.likelihood
 
     def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
         """−log p(x|z) (`reconstruction`) and log q(z|x) − log p(z) (`kl`) at one z ~ q: (B, C, H, W) to (B,) each.
@@ -211,7 +210,7 @@ class LatentVariableModel(ImageModel):
     def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
         """z ~ p(z), x ~ p(x|z): (n, C, H, W)."""
         z = self.prior.transform(self._noise(n, rng))
-        return self.decoded(z, self.uniforms(n, rng))
+        return self.drawn_given(z, self.uniforms(n, rng))
 
     @torch.no_grad()
     def encode(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
@@ -222,10 +221,10 @@ class LatentVariableModel(ImageModel):
         torch.Size([2, 64])
         """
         self.check_images(x, rng)
-        return self.draw(self.encoded(x), rng)[0]
+        return self.draw(self.posterior_parameters(x), rng)[0]
 
     @torch.no_grad()
-    def encoded(self, x: Tensor) -> tuple[Tensor, ...]:
+    def posterior_parameters(self, x: Tensor) -> tuple[Tensor, ...]:
         """What the posterior's `encode` makes of any number of images, without a check."""
         batches = (self.posterior.encode(batch) for batch in x.split(self.rows_at_once))
         return tuple(torch.cat(part) for part in zip(*batches, strict=True))
@@ -240,59 +239,16 @@ class LatentVariableModel(ImageModel):
         torch.Size([2, 1, 28, 28])
         """
         self.check_latents(z, self.latent_dim, rng)
-        return self.decoded(z, self.uniforms(len(z), rng))
+        return self.drawn_given(z, self.uniforms(len(z), rng))
 
     @torch.no_grad()
-    def decoded(self, z: Tensor, uniforms: Tensor) -> Tensor:
+    def drawn_given(self, z: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x|z) from `uniforms` of as many images, without a check: (B, D) to (B, C, H, W)."""
         rows = zip(z.split(self.rows_at_once), uniforms.split(self.rows_at_once), strict=True)
         return torch.cat([self.decoder.sample(*some) for some in rows])
 
     def _noise(self, count: int, rng: torch.Generator | None) -> Tensor:
         return torch.randn(count, self.latent_dim, generator=rng, device=next(self.parameters()).device)
-
-
-class AutoregressiveModel(ImageModel):
-    """The Unconditional Decoder: a PixelCNN or PixelCNN++ with learned constants for conditioning maps; p(x) is exact.
-
-    The paper does not say what stands in for z's maps; constants let a pixel know where it is.
-    """
-
-    def __init__(
-        self, image_shape: tuple[int, int, int], maps: int, network: AutoregressiveNetwork, rows_at_once: int
-    ) -> None:
-        super().__init__(image_shape, rows_at_once)
-        self.network = network
-        self.maps = nn.Parameter(torch.zeros(1, maps, *image_shape[1:]))
-
-    @property
-    def likelihood(self) -> Bernoulli | LogisticMixture:
-        """Of the network."""
-        return self.network.likelihood
-
-    def parts(self, x: Tensor, rng: torch.Generator | None = None) -> dict[str, Tensor]:
-        """−log p(x) as `reconstruction`, and a `kl` of zero: (B, C, H, W) to (B,) each."""
-        reconstruction = -self.network.log_prob(x, self._maps(len(x)))
-        return {"reconstruction": reconstruction, "kl": torch.zeros_like(reconstruction)}
-
-    @torch.no_grad()
-    def code_lengths(self, x: Tensor, draws: int = 1, rng: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """−log p(x) and zeros, (1, B) nats each; the other arguments are not needed."""
-        exact = torch.cat([self.parts(batch)["reconstruction"] for batch in x.split(self.rows_at_once)])[None]
-        return exact, torch.zeros_like(exact)
-
-    def bound(self, x: Tensor, draws: int, rng: torch.Generator | None = None) -> Tensor:
-        """log p(x) itself, whatever `draws` is: to (B,) nats."""
-        return -self.code_lengths(x)[0][0]
-
-    @torch.no_grad()
-    def draw_images(self, n: int, rng: torch.Generator | None = None) -> Tensor:
-        """n images (n, C, H, W)."""
-        uniforms = self.uniforms(n, rng).split(self.rows_at_once)
-        return torch.cat([self.network.sample(self._maps(len(some)), some) for some in uniforms])
-
-    def _maps(self, count: int) -> Tensor:
-        return self.maps.expand(count, -1, -1, -1)
 
 
 Model = LatentVariableModel | AutoregressiveModel

@@ -42,7 +42,7 @@ def test_a_model_of_any_parts_encodes_decompresses_and_samples_levels(block):
 def test_posterior_and_prior_of_the_flow_agree_with_their_sum_of_terms():
     """KL by one-sample terms of an AF prior: log q(z|x) − log p(z), p(z) by the change of variables."""
     model, x = initialized(COLOR_VLAE), color_images(2, SHAPE)
-    z, terms = model.draw(model.encoded(x), torch.Generator().manual_seed(1))
+    z, terms = model.draw(model.posterior_parameters(x), torch.Generator().manual_seed(1))
     mean, log_scale, _ = model.posterior.encode(x)
     log_q = torch.distributions.Normal(mean, log_scale.exp()).log_prob(z).sum(1)
     log_p = torch.distributions.Normal(0, 1).log_prob(model.prior.flow.inverse(z)).sum(1)

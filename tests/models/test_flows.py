@@ -8,7 +8,7 @@ from pipeline.config import ModelConfig
 from pipeline.fast import accelerate
 from pipeline.models.binary import VectorPosterior
 from pipeline.models.flows import MADE, AutoregressiveFlow, ConvMADE
-from pipeline.models.vlae import AutoregressivePrior
+from pipeline.models.vlae import Prior
 
 
 def shaken(module):
@@ -133,7 +133,7 @@ def test_order_is_reversed_between_steps():
 
 def test_density_is_zukos():
     """Each step as zuko's AutoregressiveTransform with our shifts, composed with its reversals."""
-    prior = AutoregressivePrior(vector_flow(5, 3, (20, 20)))
+    prior = Prior(vector_flow(5, 3, (20, 20)))
     transforms = [
         zuko.transforms.AutoregressiveTransform(
             lambda z, shift=shift: zuko.transforms.DependentTransform(zuko.transforms.AdditiveTransform(-shift(z)), 1),
@@ -160,7 +160,7 @@ def test_inverse_of_one_step_is_zukos():
 
 def test_prior_samples_have_the_prior_density():
     """On a one-dimensional grid of a 2-d prior the density integrates to 1."""
-    prior = AutoregressivePrior(vector_flow(2, 2, (20,)))
+    prior = Prior(vector_flow(2, 2, (20,)))
     axis = torch.linspace(-12, 12, 401)
     grid = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
@@ -193,7 +193,7 @@ def test_iaf_posterior_moves_differently_for_different_images():
 @pytest.mark.parametrize("steps", [1, 2])
 def test_terms_of_the_prior_are_of_the_noise_in_the_dimensions_place(steps):
     """With shifts of zero the terms are those of N(0, I), in z's own order."""
-    prior = AutoregressivePrior(AutoregressiveFlow(MADE(3, (8,)) for _ in range(steps)))
+    prior = Prior(AutoregressiveFlow(MADE(3, (8,)) for _ in range(steps)))
     with torch.no_grad():
         for shift in prior.flow.shifts:
             shift.layers[-1].gain.zero_()

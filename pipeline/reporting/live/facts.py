@@ -39,7 +39,7 @@ def shown_model(folder: Path, images: Tensor) -> Shown:
     model = copy.deepcopy(run.model)
     assert isinstance(model, LatentVariableModel)
     steps, block, shape = round_weights(model), run.config["model_config"], run.config["image_shape"]
-    kl = model.draw(model.encoded(images), stream(0, "live"))[1].mean(0)
+    kl = model.draw(model.posterior_parameters(images), stream(0, "live"))[1].mean(0)
     seen = context_pixels(block, shape)
     facts = {
         "sees": {0: "no pixels", shape[1] * shape[2] - 1: "every earlier pixel"}.get(seen, f"{seen} earlier pixels"),
@@ -60,7 +60,7 @@ def _length(model: Model, images: Tensor) -> float:
 
 def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequence[int]) -> dict[str, Any]:
     """Posterior means of images (N, 1, H, W) in the plane of their two principal components, from −127 to 127 bytes."""
-    codes = model.encoded(images)[0]
+    codes = model.posterior_parameters(images)[0]
     mean = codes.mean(0)
     axes = torch.linalg.svd(codes - mean, full_matrices=False)[2][:2]
     axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()  # which libraries choose as they like
@@ -79,7 +79,7 @@ def code_map(name: str, model: LatentVariableModel, images: Tensor, labels: Sequ
 
 def spread(model: LatentVariableModel, images: Tensor) -> dict[str, list[float]]:
     """Mean and standard deviation of each dimension over the posterior means of images (N, 1, H, W)."""
-    codes = model.encoded(images)[0]
+    codes = model.posterior_parameters(images)[0]
     return {"mean": _numbers(codes.mean(0)), "deviation": _numbers(codes.std(0))}
 
 
