@@ -56,7 +56,7 @@ def simulate(model: LatentVariableModel, count: int, rng: torch.Generator) -> tu
     """z ~ p(z), x ~ p(x|z): (count, D) and (count, C, H, W)."""
     with torch.no_grad():
         z = model.prior.transform(torch.randn(count, model.latent_dim, generator=rng))
-        return z, model.decoded(z, model.uniforms(count, rng))
+        return z, model.drawn_given(z, model.uniforms(count, rng))
 
 
 def bounds(
