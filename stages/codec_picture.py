@@ -50,7 +50,7 @@ def of_files(folder: Path, originals: Tensor) -> dict[str, Tensor]:
     """Two draws of what the `.vlae` file of each image says."""
     run, book = load_run(folder), load_codebook(folder)
     assert isinstance(run.model, LatentVariableModel)
-    cells = [describe(run.model, book, x).cells for x in originals.split(1)]
+    cells = [one.cells for one in describe(run.model, book, originals)]
     sizes, rng = [len(to_file(run, book, one)) for one in cells], stream(0, "codec picture")
     drawn = torch.stack([decoded(run.model, book, one, DRAWS, rng) for one in cells], 1)
     return {f".vlae: {min(sizes)} to {max(sizes)} bytes": drawn[0], "drawn again": drawn[1]}

@@ -51,7 +51,7 @@ def encode(arguments: argparse.Namespace) -> None:
     run, model = _latent(arguments.model)
     book, original = load_codebook(arguments.model), open_picture(arguments.picture)
     image, done = prepare(original, model.image_shape[1:])
-    cells = describe(model, book, torch.from_numpy(image[None]).float()).cells
+    cells = describe(model, book, torch.from_numpy(image[None]).float())[0].cells
     file = to_file(run, book, cells)
     if arguments.preview:
         drawn = decoded(model, book, cells, PREVIEWED, stream(0, "preview")).byte().numpy()

@@ -44,33 +44,48 @@ class Description:
     code_bits: float
     image_bits: float
 
+    @property
+    def bits(self) -> float:
+        """Of both."""
+        return self.code_bits + self.image_bits
+
 
 @torch.no_grad()
-def describe(model: LatentVariableModel, book: Codebook, x: Tensor) -> Description:
-    """The shortest description of an image (1, C, H, W) that moves of one cell at a time lead to."""
-    start = book.nearest(means(model, x)[0])
+def describe(model: LatentVariableModel, book: Codebook, images: Tensor) -> list[Description]:
+    """The shortest description of each of images (B, C, H, W) that moves of one cell at a time lead to.
+
+    All of them at once: the prior's flow takes hardly longer for the cells of many than for those of one.
+    """
     one = np.eye(model.latent_dim, dtype=np.int64)[book.prices[:, FARTHEST + 1] < MOST_BITS]
+    moves = np.concatenate([one, -one])[:, None]
     with kept_weights(model):
-        best, moves = _cheapest(model, book, x, start), np.concatenate([one, -one])
+        best = _cheapest(model, book, images, book.nearest(means(model, images)[0])[None])
+        left = list(range(len(images) if len(moves) else 0))  # those that the next move may shorten
         for _ in range(MOST_MOVES):
-            moved = best.cells + moves
-            moved = moved[(np.abs(moved) <= FARTHEST).all(1)]
-            if not len(moved):
+            if not left:
                 break
-            found = _cheapest(model, book, x, moved)
-            if found.code_bits + found.image_bits >= best.code_bits + best.image_bits:
-                break
-            best = found
+            moved = (np.stack([best[i].cells for i in left]) + moves).clip(-FARTHEST, FARTHEST)
+            found = dict(zip(left, _cheapest(model, book, images[left], moved), strict=True))
+            left = [i for i in left if found[i].bits < best[i].bits]
+            for i in left:
+                best[i] = found[i]
     return best
 
 
-def _cheapest(model: LatentVariableModel, book: Codebook, x: Tensor, cells: np.ndarray) -> Description:
-    """The cheapest of cells (N, D)."""
-    z, log_prob = model.prior.transform(book.noise(cells)), log_prob_of(model.decoder, x)
-    nats = torch.cat([log_prob(some) for some in z.split(model.rows_at_once)])
-    image, code = nats_to_bits(-nats.double().numpy()), book.bits(cells)
-    best = int(np.argmin(image + code))
-    return Description(cells[best], float(code[best]), float(image[best]))
+def _cheapest(model: LatentVariableModel, book: Codebook, images: Tensor, cells: np.ndarray) -> list[Description]:
+    """For each of images (B, C, H, W) the cheapest of cells (N, B, D)."""
+    rows, count = cells.reshape(-1, cells.shape[-1]), len(images)
+    z, log_prob = model.prior.transform(book.noise(rows)), log_prob_of(model.decoder, images)
+    at_once = count * max(1, model.rows_at_once // count)
+    nats = torch.cat([log_prob(some) for some in z.split(at_once)])
+    image, code = (bits.reshape(-1, count) for bits in (nats_to_bits(-nats.double().numpy()), book.bits(rows)))
+    best = enumerate((image + code).argmin(0))
+    return [Description(cells[n, i], float(code[n, i]), float(image[n, i])) for i, n in best]
+
+
+def file_bytes(book: Codebook, cells: np.ndarray) -> int:
+    """How many the file of cells (D,) has."""
+    return HEADER_BYTES + len(_content(book, cells))
 
 
 def to_file(run: SavedModel, book: Codebook, cells: np.ndarray) -> bytes:

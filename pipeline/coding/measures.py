@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pipeline.coding.chain import start_words
 from pipeline.coding.codebook import Codebook, learn
-from pipeline.coding.lossy import describe, to_file
+from pipeline.coding.lossy import describe, file_bytes
 from pipeline.coding.packing import pack
 from pipeline.evaluation.structure import distortion
 from pipeline.models.vlae import LatentVariableModel
@@ -26,7 +26,7 @@ COLOR_SHARE = 10
 STEPS = (2.0, 2.5, 3.0, 4.0)
 """Widths of a cell that are compared, in σ of q(z|x)."""
 COMPARED, ENCODED = 8, 40
-"""Validation images that the width is chosen by, and test images that are encoded: a second takes three."""
+"""Validation images that the width is chosen by, and test images that are encoded."""
 CURVE = ("step", "bytes", "most_bytes", "code_bits", "image_bits", "pixel_error", "coarse_rmse")
 
 
@@ -61,7 +61,8 @@ def encoded(run: SavedModel, valid: np.ndarray, test: np.ndarray, seed: int) -> 
     if not isinstance(run.model, LatentVariableModel) or valid.shape[1] != 1:
         return NOTHING
     images = torch.from_numpy(valid).float()
-    books = [learn(run.model, images, step) for step in STEPS]
+    narrow = learn(run.model, images, 1.0)
+    books = [replace(narrow, width=[step * width for width in narrow.width]) for step in STEPS]
     rows = [_measured(run, book, images[:COMPARED], seed) for book in books]
     best = min(range(len(rows)), key=lambda i: 8 * rows[i]["bytes"] + rows[i]["image_bits"])
     on_test = _measured(run, books[best], torch.from_numpy(test[:ENCODED]).float(), seed)
@@ -73,8 +74,9 @@ def encoded(run: SavedModel, valid: np.ndarray, test: np.ndarray, seed: int) -> 
 def _measured(run: SavedModel, book: Codebook, images: Tensor, seed: int) -> dict[str, float]:
     """A row of CURVE; of every image one decoding is compared with it."""
     assert isinstance(run.model, LatentVariableModel)
-    found = [describe(run.model, book, x) for x in tqdm(images.split(1), unit="file", disable=HIDDEN)]
-    sizes, rng = [len(to_file(run, book, one.cells)) for one in found], stream(seed, "encoded")
+    parts = tqdm(images.split(COMPARED), unit="batch", disable=HIDDEN)
+    found = [one for some in parts for one in describe(run.model, book, some)]
+    sizes, rng = [file_bytes(book, one.cells) for one in found], stream(seed, "encoded")
     z = run.model.prior.transform(book.noise(np.stack([one.cells for one in found])))
     drawn = run.model.decompress(z, rng)  # all at once: one by one takes most of an evaluation
     return {

@@ -66,11 +66,10 @@ def test_the_mean_of_a_posterior_with_a_flow_is_what_its_middle_becomes():
 def test_a_description_is_no_longer_than_that_of_the_means(block):
     run, book, images = made(block)
     saved = []
-    for x in images[:5].split(1):
+    for x, found in zip(images[:5].split(1), describe(run.model, book, images[:5]), strict=True):
         start = book.nearest(means(run.model, x)[0])
         z = run.model.prior.transform(book.noise(start))
         of_means = book.bits(start)[0] - run.model.decoder.log_prob(x, z).item() / np.log(2)
-        found = describe(run.model, book, x)
         saved.append(of_means - found.code_bits - found.image_bits)
         assert found.code_bits == pytest.approx(book.bits(found.cells[None])[0])
         assert np.array_equal(from_file(run, book, to_file(run, book, found.cells)), found.cells)
@@ -78,9 +77,27 @@ def test_a_description_is_no_longer_than_that_of_the_means(block):
     assert max(saved) > 0.1
 
 
+@pytest.mark.parametrize("block", KINDS.values(), ids=KINDS)
+def test_images_described_together_have_the_descriptions_that_each_has_alone(block, monkeypatch):
+    run, book, images = made(block)
+    together = describe(run.model, book, images[:7])
+    monkeypatch.setattr(run.model, "rows_at_once", 20)  # not a multiple of 7
+    for one, again, x in zip(together, describe(run.model, book, images[:7]), images[:7].split(1), strict=True):
+        (alone,) = describe(run.model, book, x)
+        assert np.array_equal(one.cells, alone.cells)
+        assert np.array_equal(one.cells, again.cells)
+        assert one.bits == pytest.approx(alone.bits)
+
+
+def test_no_move_leaves_the_cells_that_a_file_can_say():
+    run, book, images = made()
+    narrow = Codebook(book.mean, book.deviation, [width / 40 for width in book.width])
+    assert max(np.abs(one.cells).max() for one in describe(run.model, narrow, images)) == FARTHEST
+
+
 def test_decodings_are_draws_given_the_same_z():
     run, book, images = made()
-    cells = describe(run.model, book, images[:1]).cells
+    cells = describe(run.model, book, images[:1])[0].cells
     drawn = decoded(run.model, book, cells, 4, torch.Generator().manual_seed(0))
     z = run.model.prior.transform(book.noise(cells[None])).repeat(4, 1)
     assert torch.equal(drawn, run.model.decompress(z, torch.Generator().manual_seed(0)))

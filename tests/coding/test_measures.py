@@ -37,7 +37,8 @@ def test_the_width_is_the_one_that_describes_validation_images_best(block, monke
     assert list(curve.columns) == list(CURVE)
     assert tuple(curve["step"]) == STEPS
     assert made.metrics["vlae_step"] == curve["step"][int(np.argmin(8 * curve["bytes"] + curve["image_bits"]))]
-    files = [to_file(run, made.book, describe(run.model, made.book, x[None]).cells) for x in torch.tensor(test).float()]
+    found = describe(run.model, made.book, torch.tensor(test).float())
+    files = [to_file(run, made.book, one.cells) for one in found]
     assert made.metrics["vlae_bytes"] == np.mean([len(file) for file in files])
     assert made.metrics["vlae_most_bytes"] == max(map(len, files))
 
