@@ -27,7 +27,8 @@ def test_every_run_and_the_report_are_there(clone):
         assert known["exact_information"] > 1
     assert metrics["color_textures"]["color_textures_window"]["bits_per_dim"] > 0
     for page in ("index.html", "details.html"):
-        assert (clone.folder / "reports" / page).stat().st_size < 3e6
+        for folder in (clone.folder, ROOT):  # that of the project has all that is published
+            assert (folder / "reports" / page).stat().st_size < 3e6
     assert (clone.folder / "reports/figures/mnist5k-vlae-reconstructions.png").is_file()
     assert (clone.folder / "reports/figures/mnist5k-vlae-samples.png").is_file()
 
