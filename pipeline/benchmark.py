@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -110,13 +109,12 @@ def some_images(count: int) -> Tensor:
 
 
 def plainly(model: Model, call: Callable[[], Any]) -> Callable[[], Any]:
-    """`call` with the definition of `model` on contiguous tensors; afterwards it is accelerated again."""
+    """`call` with the definition of `model`; afterwards it is accelerated again."""
 
     def run() -> Any:
         accelerate(model, on=False)
         try:
-            with mock.patch.object(torch, "channels_last", torch.contiguous_format):
-                return call()
+            return call()
         finally:
             accelerate(model)
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -30,12 +29,13 @@ from pipeline.training.workers import Workers
 
 LARGE_BATCH = 128
 """At which less time goes into what a step costs whatever its batch."""
-TRICKS = ("C++", "bfloat16", "channels-last")
+COLOR_SHAPE = (3, 32, 32)
+TRICKS = ("C++", "bfloat16")
 SPIN, RESTING = "while True: pass", 19
 
 
 def training(params: Params, bfloat16: bool) -> Iterator[Row]:
-    """Whole steps; the obvious way is layer by layer in contiguous float32, and torch's calls."""
+    """Whole steps; the obvious way is layer by layer in float32, and torch's calls."""
     for model, batch in itertools.product(("vlae", "vae", "pixelcnn"), (LARGE_BATCH, BATCH)):
         ours, plain = (SomeTraining(params, model, half, batch=batch) for half in (bfloat16, False))
         plain.state.updates.compiled = False
@@ -45,18 +45,16 @@ def training(params: Params, bfloat16: bool) -> Iterator[Row]:
 
 
 def tricks(params: Params, bfloat16: bool) -> Iterator[tuple[str, ...]]:
-    """Milliseconds a step of `vlae`: by its definition in contiguous float32, with each trick alone, with all but it.
+    """Milliseconds a step: by the definition in float32, with each trick alone, and with both.
 
-    C++ is that of decoder and optimiser, which computes in float32 whatever the precision of the rest.
+    C++ is that of decoder and optimiser, which computes in float32 whatever the precision of the rest; of the decoder
+    of colour images there is none. Small colour images as the batches of scale laptop.
     """
-    known = [trick for trick in TRICKS if bfloat16 or trick != "bfloat16"]
-    chosen = [set[str](), *({trick} for trick in known), *(set(known) - {trick} for trick in known), set(known)]
-    for batch in (BATCH, 64, LARGE_BATCH):
-        steps = [SomeTraining(params, "vlae", "bfloat16" in some, batch=batch).with_tricks(some) for some in chosen]
-        none, *rest, every = (f"{1e3 * seconds:.1f}" for seconds in seconds_of(*steps, gradients=True))
-        alone, without = (dict(zip(known, part, strict=False)) for part in (rest[: len(known)], rest[len(known) :]))
-        cells = (cell for trick in TRICKS for cell in (alone.get(trick, ""), without.get(trick, "")))
-        yield f"batches of {batch}", none, *cells, every
+    chosen = [set[str](), {"C++"}, *([{"bfloat16"}, set(TRICKS)] if bfloat16 else [])]
+    for model, batch in (("vlae", BATCH), ("vlae", 64), ("vlae", LARGE_BATCH), ("vae", BATCH), ("narrow_7x4", 16)):
+        steps = [SomeTraining(params, model, "bfloat16" in some, batch=batch).with_tricks(some) for some in chosen]
+        cells = [f"{1e3 * seconds:.1f}" for seconds in seconds_of(*steps, gradients=True)]
+        yield f"`{model}`, batches of {batch}", *cells, *[""] * (4 - len(cells))
 
 
 def beside_others(params: Params, bfloat16: bool) -> Iterator[tuple[str, ...]]:
@@ -180,24 +178,27 @@ class SomeTraining:
         self, params: Params, name: str, bfloat16: bool, device: str = "cpu", batch: int = BATCH, shards: int = 1
     ) -> None:
         self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, shards, 1e9)
-        self.batches = Batches(some_images(1280).byte().to(device), False, batch, 0)
-        model = accelerate(build_model(params.models[name], SHAPE)).to(device)
+        if name in params.color_models:
+            model, images = build_model(params.color_models[name], COLOR_SHAPE), some_colors(256)
+        else:
+            model, images = build_model(params.models[name], SHAPE), some_images(1280)
+        self.batches = Batches(images.byte().to(device), False, batch, 0)
+        accelerate(model).to(device)
         self.state = begin(model, self.batches, self.plan, Path("no checkpoint"), None, Workers(shards))
 
     def step(self) -> None:
         take_step(self.state, self.batches, self.plan)
 
     def with_tricks(self, some: set[str]) -> Callable[[], None]:
-        """A step with these of `TRICKS` and no others."""
+        """A step, from now on with these of `TRICKS` and no others; bfloat16 is chosen when it is made."""
         accelerate(self.state.model, on="C++" in some)
         self.state.updates.compiled = "C++" in some
-        layout = torch.channels_last if "channels-last" in some else torch.contiguous_format
+        return self.step
 
-        def step() -> None:
-            with mock.patch.object(torch, "channels_last", layout):
-                self.step()
 
-        return step
+def some_colors(count: int) -> Tensor:
+    """(count, 3, 32, 32), levels of noise."""
+    return torch.randint(256, (count, *COLOR_SHAPE), generator=torch.Generator().manual_seed(0)).float()
 
 
 def operations(part: torch.nn.Module, compute: Callable[[], Tensor]) -> float:

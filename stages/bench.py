@@ -17,7 +17,7 @@ from stages import no_options, run_stage
 from stages.machine import processor, resolve_bfloat16
 
 REPORT = Path("reports/benchmark.md")
-TRICKS = ("", "none", *(f"{kind} {trick}" for trick in steps.TRICKS for kind in ("only", "all but")), "all")
+TRICKS = ("", "none", *steps.TRICKS, "both")
 OTHERS = ("", "alone", "beside one process", "beside one a core, at the lowest priority")
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         ("Sampling", benchmark.sampling, head, benchmark.sampling(params)),
         ("Likelihood", benchmark.likelihood, head, benchmark.likelihood(params)),
         ("Training", steps.training, head, steps.training(params, bfloat16)),
-        ("Each trick alone", steps.tricks, TRICKS, steps.tricks(params, bfloat16)),
+        ("What each trick is worth", steps.tricks, TRICKS, steps.tricks(params, bfloat16)),
         ("Beside others", steps.beside_others, OTHERS, steps.beside_others(params, bfloat16)),
         ("Beside the steps", steps.overhead, ("", "of the time of the steps"), steps.overhead(params, bfloat16)),
         ("Where a step goes", steps.profile, ("", "ms", "floor, ms"), steps.profile(params, bfloat16)),

@@ -14,13 +14,12 @@ from pipeline.models.masked import MaskedConv2d, Reach
 from stages import bench
 
 
-def test_plainly_goes_by_contiguous_layers_and_puts_everything_back():
+def test_plainly_goes_by_the_layers_and_puts_everything_back():
     model = accelerate(build_model(VLAE, (1, 8, 8)))
-    last, fast = torch.channels_last, [type(module) for module in model.modules()]
+    fast = [type(module) for module in model.modules()]
 
     def call():
         assert not {type(module) for module in model.modules()} & set(FAST)
-        assert torch.channels_last is torch.contiguous_format
         return model.log_prob(binary_images(2, (1, 8, 8)), 3)
 
     with torch.no_grad():
@@ -28,7 +27,6 @@ def test_plainly_goes_by_contiguous_layers_and_puts_everything_back():
     with pytest.raises(ZeroDivisionError):
         benchmark.plainly(model, lambda: 1 / 0)()
     assert [type(module) for module in model.modules()] == fast
-    assert torch.channels_last is last
 
 
 @pytest.mark.parametrize(
@@ -64,18 +62,25 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-def test_each_trick_is_measured_alone_and_left_out_alone(small, monkeypatch, bfloat16):
+def test_each_trick_is_measured_alone_and_with_the_other(small, monkeypatch, bfloat16):
     chosen, with_tricks = [], benchmark_training.SomeTraining.with_tricks
-    monkeypatch.setattr(
-        benchmark_training.SomeTraining,
-        "with_tricks",
-        lambda self, some: chosen.append(some) or with_tricks(self, some),
-    )
+
+    def noted(self, some):
+        chosen.append((some, self.plan.bfloat16))
+        return with_tricks(self, some)
+
+    monkeypatch.setattr(benchmark_training.SomeTraining, "with_tricks", noted)
     cells = dict(zip(bench.TRICKS, next(benchmark_training.tricks(small, bfloat16)), strict=True))
-    unknown = set() if bfloat16 else {"only bfloat16", "all but bfloat16"}
-    assert {name for name, cell in cells.items() if not cell} == unknown
-    known = len(benchmark_training.TRICKS) - (not bfloat16)
-    assert [len(some) for some in chosen] == [0, *[1] * known, *[known - 1] * known, known]
+    assert [name for name, cell in cells.items() if not cell] == ([] if bfloat16 else ["bfloat16", "both"])
+    assert all(half == ("bfloat16" in some) for some, half in chosen)
+    assert [some for some, _ in chosen] == [set(), {"C++"}, {"bfloat16"}, {"C++", "bfloat16"}][: 2 + 2 * bfloat16]
+
+
+@pytest.mark.parametrize("name", ["vae", "narrow_7x4"])
+def test_models_of_either_kind_train_step_by_step(name):
+    trained = benchmark_training.SomeTraining(load_params(ROOT / "params.yaml"), name, True, batch=2)
+    trained.step()
+    assert trained.state.step == 1
 
 
 def test_a_step_has_the_tricks_that_are_asked_for_and_no_others(small):
@@ -87,7 +92,6 @@ def test_a_step_has_the_tricks_that_are_asked_for_and_no_others(small):
     trained.with_tricks({"C++"})()
     assert types() & set(FAST)
     assert trained.state.updates.compiled
-    assert torch.channels_last is not torch.contiguous_format
 
 
 def test_others_run_until_they_are_no_longer_needed():

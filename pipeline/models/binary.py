@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,7 +36,7 @@ class VectorPosterior(Posterior):
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """The features are the 450 hidden units."""
-        features = F.elu(self.blocks(x.contiguous(memory_format=torch.channels_last))).flatten(1)
+        features = F.elu(self.blocks(x)).flatten(1)
         hidden = F.elu(self.hidden(features))
         mean, log_scale = self.head(hidden).float().chunk(2, dim=-1)
         return mean, log_scale, hidden
@@ -63,8 +62,7 @@ class Generator(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, z: Tensor) -> Tensor:
-        start = self.input(z).view(-1, *self.start)
-        return self.blocks(start.contiguous(memory_format=torch.channels_last))
+        return self.blocks(self.input(z).view(-1, *self.start))
 
 
 def pyramid(size: tuple[int, int], levels: int) -> list[tuple[int, int]]:

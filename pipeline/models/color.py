@@ -83,7 +83,7 @@ class MapPosterior(Posterior):
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """The features are maps of a quarter of the size, (B, …, H/4, W/4)."""
-        features = F.elu(self.layers(scaled(x).contiguous(memory_format=torch.channels_last)))
+        features = F.elu(self.layers(scaled(x)))
         mean, log_scale = (part.flatten(1) for part in self.head(features).float().chunk(2, 1))
         return mean, log_scale, features
 
@@ -107,7 +107,7 @@ class MapGenerator(nn.Module):
         self.layers = Trunk(*layers, nn.ELU(), Conv2d(width, maps, 1))
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z.view(-1, *self.latent_shape).contiguous(memory_format=torch.channels_last))
+        return self.layers(z.view(-1, *self.latent_shape))
 
 
 class ColorNetworks:

@@ -129,11 +129,10 @@ class PixelCNN(AutoregressiveNetwork):
         self.head = Conv2d(filters, image_shape[0], 1)
 
     def image_features(self, x: Tensor) -> Tensor:
-        return self.image_layer(x).contiguous(memory_format=torch.channels_last)
+        return self.image_layer(x)
 
     def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
         h = features + self.maps_layer(maps)
-        h = h.contiguous(memory_format=torch.channels_last)
         for i in range(self.later_layers):
             h = h + self.later_layer(i)(F.elu(h))
             for block in self.blocks_after(i):

@@ -166,7 +166,7 @@ class PixelCNNPP(AutoregressiveNetwork):
 
     def image_features(self, x: Tensor) -> Tensor:
         """What the image alone gives: levels (B, C, H, W) to (B, 2F · blocks, H, W)."""
-        image = self.window_input(x).contiguous(memory_format=torch.channels_last)
+        image = self.window_input(x)
         features: list[Tensor] = []
         layers: list[Tensor] = []
         for block in self.window_blocks():

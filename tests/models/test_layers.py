@@ -81,7 +81,7 @@ def test_bfloat16_gradients_are_near_those_of_float32_on_maps_of_any_size_pytorc
     for size in itertools.product((1, 2, 3, 7), repeat=2):
         layer = ConvTranspose2d(16, 32, size) if transposed else Conv2d(16, 32, stride=2)
         small = tuple((length + 1) // 2 for length in size)
-        x = torch.randn(8, 16, *(small if transposed else size)).contiguous(memory_format=torch.channels_last)
+        x = torch.randn(8, 16, *(small if transposed else size))
         gradients = []
         for bfloat16 in (False, True):
             _leave_garbage_in_memory()
