@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -29,7 +29,7 @@ class FastPixelCNN(PixelCNN):
             x, features = repeat(x, len(maps)), repeat(features, len(maps))
         if compiled is None:
             return self.likelihood.log_prob(self.conditioned(features, maps), x)
-        return compiled(x, features, maps, self._weights())
+        return compiled(x, features, maps, self.weights())
 
     def visit(self, maps: Tensor, choose: Choose) -> Tensor:
         return visit_pixelcnn(self, maps, choose)
@@ -37,12 +37,16 @@ class FastPixelCNN(PixelCNN):
     def compiled(self) -> CompiledPixelCNN | None:
         """The function of this network's shape, if it can work on it."""
         outputs, filters = self.head.direction.shape[:2]
-        offsets = self.later_layer(0).tap_offsets if self.later_layers else ()
-        pairs = [pair for i in range(self.later_layers) for pair in (False, *(True for _ in self.blocks_after(i)))]
-        compiled = compiled_pixelcnn(filters, self.maps_layer.direction.shape[1], offsets, tuple(pairs), outputs)
+        compiled = compiled_pixelcnn(filters, self.maps_layer.direction.shape[1], *self.steps(), outputs)
         return compiled if compiled.takes(self) else None
 
-    def _weights(self) -> Layers:
+    def steps(self) -> tuple[Sequence[tuple[int, int]], tuple[bool, ...]]:
+        """Where the taps of a masked layer look; of each step behind the first layer whether it is a pair of 1×1."""
+        offsets = self.later_layer(0).tap_offsets if self.later_layers else ()
+        pairs = [pair for i in range(self.later_layers) for pair in (False, *(True for _ in self.blocks_after(i)))]
+        return offsets, tuple(pairs)
+
+    def weights(self) -> Layers:
         """Of all layers but the one that sees the image."""
         yield self.maps_layer.weight.flatten(2), self.maps_layer.bias
         for i in range(self.later_layers):
@@ -61,7 +65,7 @@ class FastGenerator(Generator):
         compiled = compiled_generator(tuple(self.geometry()))
         if torch.is_grad_enabled() or not compiled.takes(self):
             return super().forward(z)
-        return compiled(self.input(z).view(-1, *self.start), self._weights())
+        return compiled(self.input(z).view(-1, *self.start), self.weights())
 
     def geometry(self) -> Iterator[Block]:
         """Of each block, what it makes of which shape."""
@@ -72,7 +76,7 @@ class FastGenerator(Generator):
             yield Block(isinstance(second, ConvTranspose2d), len(first.bias), len(second.bias), *size, *out)
             size = out
 
-    def _weights(self) -> Layers:
+    def weights(self) -> Layers:
         for block in cast(Iterable[ResidualBlock], self.blocks):
             for layer in (block.first, block.second, block.skip):
                 if isinstance(layer, WeightNorm):
