@@ -114,16 +114,17 @@ def paper_records(table: paper.Table, published: Sequence[Training]) -> list[Rec
         record: Record = {"table": table.name, "row": row.label, "own": row.own, "paper": row.value, "best": row.best}
         record |= {"bound": "<" if row.bound else "", "group": row.group, "paper_kl": row.kl}
         record |= dict.fromkeys(("ours", "difference", "allowance", "verdict", "model", "kl", "deviations", "rest"))
-        record |= dict.fromkeys(("other", "other_kl", "other_model", "other_deviations", "dataset"))
+        record |= dict.fromkeys(("other", "other_kl", "other_model", "other_deviations", "other_rest", "dataset"))
         if same:
             verdict = compare(same[0], row)
             record |= {"ours": same[0].nll, "difference": verdict.difference, "allowance": verdict.allowance}
             record |= {"verdict": verdict.words, "model": same[0].model, "kl": same[0].kl, "dataset": same[0].dataset}
             record |= {"deviations": "; ".join(deviations(same[0]))}
-            record |= {"rest": ", ".join(f"{one.model} {one.nll:.2f}" for one in same[1:])}
+            record |= {"rest": "; ".join(f"{one.name} {one.nll:.2f}" for one in same[1:])}
         if other:
             record |= {"other": other[0].nll, "other_kl": other[0].kl, "other_model": other[0].model}
             record |= {"other_deviations": "; ".join(deviations(other[0])), "dataset": other[0].dataset}
+            record |= {"other_rest": "; ".join(f"{one.name} {one.nll:.2f}" for one in other[1:])}
         records.append(record)
     return records
 

@@ -130,6 +130,7 @@ def paper_table(source: paper.Table, records: Sequence[Record]) -> Table:
         if one["other_model"]:
             name = NAMES.get(one["other_model"], one["other_model"])
             notes.append(f"Another model: {name}; {one['other_deviations']}")
+            notes += [f"Further models: {one['other_rest']}"] if one["other_rest"] else []
         kind = " ".join(["own" if one["own"] else "quoted", *(["best"] if one["best"] else [])])
         kind += f" {one['verdict'].split()[0]}" if one["verdict"] else ""
         paper_kl, kl, other_kl = (

@@ -11,6 +11,7 @@ NAMES = {
     "iaf_vae": "IAF VAE",
     "pixelcnn": "Unconditional Decoder",
     "pixelcnn_first_5x5": "Unconditional Decoder, first mask 5×5",
+    "pixelcnn_first_7x7": "Unconditional Decoder, first mask 7×7",
     "pixelcnn_5x5": "Unconditional Decoder, 5×5 masks",
     "vlae": "VLAE",
     "vlae_untied": "VLAE, untied",

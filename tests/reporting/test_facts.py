@@ -35,8 +35,17 @@ def test_another_model_never_stands_where_the_papers_does(new_published):
 def test_of_several_trainings_of_the_papers_model_the_best_is_shown_and_the_others_named(new_published):
     published = [new_published("af_vae", nll=80.0), new_published("af_vae_annealed", nll=79.3)]
     one = row(paper_records(paper.STATIC_MNIST, published), "AF VAE")
-    assert (one["model"], one["rest"]) == ("af_vae_annealed", "af_vae 80.00")
+    assert (one["model"], one["rest"]) == ("af_vae_annealed", "AF VAE 80.00")
     assert "KL annealing instead of free bits" in one["deviations"]
+
+
+def test_of_several_other_models_the_best_is_shown_and_the_rest_named(new_published):
+    widths = {"pixelcnn_first_7x7": 86.25, "pixelcnn_5x5": 85.5, "pixelcnn_first_5x5": 87.65}
+    published = [new_published(model, "mnist_dynamic", nll=nll) for model, nll in widths.items()]
+    one = row(paper_records(paper.DYNAMIC_MNIST, published), "Unconditional Decoder")
+    assert (one["ours"], one["other_model"]) == (None, "pixelcnn_5x5")
+    rest = [f"Unconditional Decoder, first mask {width}" for width in ("7×7 86.25", "5×5 87.65")]
+    assert one["other_rest"] == "; ".join(rest)
 
 
 def test_this_runs_numbers_are_not_asked_for(new_published):
