@@ -27,7 +27,7 @@ from pipeline.seeding import stream
 from stages import file_sha256, published_parser, run_stage
 
 IMAGES, AT_ONCE = 100, 20
-SCHEDULE = Schedule(temperatures=200, leapfrogs=3, chains=4)
+SCHEDULE = Schedule(temperatures=500, leapfrogs=3, chains=4)
 SAMPLES = (256, 4096)
 FILE = "bounds.json"
 

@@ -69,8 +69,8 @@ class FastLatentVariableModel(LatentVariableModel):
             rows = min(at_once, draws - start) * count
             z, log_q = self.posterior.sample(tuple(repeat(part, rows) for part in parameters), self._noise(rows, rng))
             with torch.autocast("cpu", torch.bfloat16, enabled=rough):
-                kl = (log_q - self.prior.log_prob_terms(z)).sum(-1)
-                yield z, log_q.sum(-1), torch.stack([-log_prob(z), kl], 1)
+                code = torch.stack([-log_prob(z), (log_q - self.prior.log_prob_terms(z)).sum(-1)], 1)
+            yield z, log_q.sum(-1), code
 
 
 def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:

@@ -146,7 +146,7 @@ def test_no_address_is_given_away_of_other_numbers_than_are_wanted(wrong):
 @torch.no_grad()
 def test_too_few_weights_are_refused():
     fast, x = pair(VLAE)[0].decoder, binary_images(2, SHAPE)
-    weights, compiled = list(fast.network._weights()), fast.network.compiled()
+    weights, compiled = list(fast.network.weights()), fast.network.compiled()
     with pytest.raises(ValueError, match="must be"):
         compiled(x, torch.zeros(2, 4, *SHAPE[1:]), torch.zeros(2, 2, *SHAPE[1:]), weights[1:])
     with pytest.raises(ValueError, match="must be"):
