@@ -30,6 +30,26 @@ def test_they_are_those_of_the_priced_means_at_this_noise():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_where_no_graph_can_be_captured_training_goes_on_without(caplog, monkeypatch):
+    model, tried = build_model(COLOR_VLAE, (3, 8, 8)), []
+    initialize(model, color_images(16, (3, 8, 8)), torch.Generator().manual_seed(0))
+
+    def fail(*_):
+        tried.append(1)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(CapturedGradients, "_capture", fail)
+    x, prices, results = color_images(4, (3, 8, 8), 1), torch.tensor([0.5, 0.25]), []
+    captured = CapturedGradients(model, True)
+    for compute in (Gradients(model, True), captured, captured):
+        results.append((compute.forward(x, 7), compute.backward(prices)))
+    assert all(torch.equal(a, b) for others in results[1:] for a, b in zip(results[0], others, strict=True))
+    assert tried == [1]
+    assert caplog.messages == [
+        "training goes on without a CUDA graph: operation not permitted when stream is capturing"
+    ]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize(
