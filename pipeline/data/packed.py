@@ -25,8 +25,9 @@ def pack(dataset: Dataset, most_bytes: int, valid: int = 1000) -> bytes:
     """
     if dataset.kind != "color":
         raise ValueError(f"{dataset.name}: must be of colour images")
-    size = len(_packed(dataset, min(TRIED, len(dataset.train)), valid)) / min(TRIED, len(dataset.train))
-    count = min(len(dataset.train), int(most_bytes / size) + 1)
+    tried, beside = min(TRIED, len(dataset.train)), len(dataset.valid[:valid]) + 1
+    size = len(_packed(dataset, tried, valid)) / (tried + beside)
+    count = min(len(dataset.train), max(1, int(most_bytes / size) - beside))
     while len(packed := _packed(dataset, count, valid)) > most_bytes:
         count = int(MARGIN * count)
         if not count:
