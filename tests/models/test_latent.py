@@ -69,14 +69,14 @@ def test_bound_rises_with_k_and_meets_the_exact_value(prior, rng):
     x = all_binary_images(2, 2)
     exact = exact_log_prob(model, x)
     means = []
-    for k, repeats in ((1, 2000), (4, 500), (64, 100), (4096, 4)):
+    for k, repeats in ((1, 2000), (4, 500), (64, 100), (4096, 16)):
         many = x.repeat(repeats, 1, 1, 1)
         means.append(model.log_prob(many, k, rng).double().view(repeats, -1).mean(0))
     gaps = [(exact - mean).mean().item() for mean in means]
     assert gaps[0] > gaps[1] > gaps[2] - 2e-3
     assert gaps[0] > 0.05
     assert abs(gaps[-1]) < 0.01
-    assert torch.allclose(means[-1], exact, atol=0.05)
+    assert torch.allclose(means[-1], exact, atol=0.08)  # four standard errors of the image with the heaviest weights
 
 
 def test_elbo_is_the_one_sample_bound_and_its_parts_add_up():
