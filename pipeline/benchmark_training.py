@@ -47,8 +47,8 @@ def training(params: Params, bfloat16: bool) -> Iterator[Row]:
 def tricks(params: Params, bfloat16: bool) -> Iterator[tuple[str, ...]]:
     """Milliseconds a step: by the definition in float32, with each trick alone, and with both.
 
-    C++ is that of decoder and optimiser, which computes in float32 whatever the precision of the rest; of the decoder
-    of colour images there is none. Small colour images as the batches of scale laptop.
+    C++ is that of decoder and optimiser, which computes in float32 whatever the precision of the rest; of colour models
+    it is what lies between the convolutions. Batches of colour images as at scale laptop.
     """
     chosen = [set[str](), {"C++"}, *([{"bfloat16"}, set(TRICKS)] if bfloat16 else [])]
     for model, batch in (("vlae", BATCH), ("vlae", 64), ("vlae", LARGE_BATCH), ("vae", BATCH), ("narrow_7x4", 16)):

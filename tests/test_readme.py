@@ -17,6 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 FOLDERS = {"static MNIST": "mnist_static", "dynamic MNIST": "mnist_dynamic", "OMNIGLOT": "omniglot_rebuilt",
            "Caltech-101": "caltech101", "CIFAR-10": "cifar10"}  # fmt: skip
 ROWS = [line for line in README.splitlines() if re.match(r"\| (Table|App\.)", line)]
+RESULTS = ROOT / "docs/results.md"
 
 
 def metrics(dataset: str, model: str) -> dict:
@@ -82,6 +83,33 @@ def test_the_known_answer_is_what_was_published():
     reached = metrics("textures", "textures_full_context")
     assert f"KL {reached['kl_nats']:.4f} of {reached['exact_information']:.2f} nats (3.9 bits) |" in README
     assert f"{reached['nll'] - reached['exact_nll']:.2f} nats above |" in README
+
+
+SEEN = {
+    "no_pixels": "no pixels", "window": "a window: what the source looks at",
+    "full_context": "every earlier pixel, 32 filters", "released": "the same, given the window's code",
+    "full_context_16": "every earlier pixel, 16 filters", "full_context_8": "every earlier pixel, 8 filters",
+    "full_context_4": "every earlier pixel, 4 filters", "no_latent": "every earlier pixel, 32 filters, no z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", SEEN)
+def test_the_table_of_the_known_answer_is_what_was_published(model):
+    reached = metrics("textures", f"textures_{model}")
+    bound, spent, least = reached["nll"], -reached["elbo"], reached["exact_nll"]
+    code = ("", "") if reached["exact"] else (f" {reached['kl_nats']:.2f}", f" {spent - bound:.3f}")
+    row = f"| {SEEN[model]} | {bound - least:.2f} | {spent - least:.2f} |{code[0]} |{code[1]} |"
+    assert row in RESULTS.read_text(encoding="utf-8")
+    assert abs(reached.get("quadrature_nll", bound) - bound) < 3e-4  # as the page says
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("published/*/*/bounds.json")), ids=lambda path: path.parent.name)
+def test_bounds_from_both_sides_are_those_of_the_published_weights(path):
+    bounds = json.loads(path.read_text(encoding="utf-8"))
+    assert bounds["model_sha256"] == metrics(*path.parts[-3:-1])["model_sha256"]
+    nats = (f"{bounds[key]:.3f}".replace("-", "−") for key in ("k256", "k4096", "lower", "upper"))
+    told = f"`{path.parent.name}` | {' | '.join(nats)} | {bounds['gap']:.3f} ± {bounds['gap_se']:.3f} |"
+    assert told in RESULTS.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

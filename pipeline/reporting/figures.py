@@ -102,8 +102,8 @@ def _draw_common(gallery: Gallery, stem: str, dataset: str, trainings: Sequence[
     if any("exact_information" in one.metrics for one in trainings):
         for kind, draw_known in known_charts.CHARTS.items():
             gallery.chart(f"{stem}-{kind}", [dataset], partial(draw_known, trainings))
-    if any("begins_with" in one.config for one in trainings):
-        gallery.chart(f"{stem}-known-released", [dataset], partial(known_charts.known_released, trainings))
+        if any("begins_with" in one.config for one in trainings):
+            gallery.chart(f"{stem}-known-released", [dataset], partial(known_charts.known_released, trainings))
 
 
 def _draw_run(gallery: Gallery, name: str, runs: Sequence[Run], codecs: pd.DataFrame | None) -> None:

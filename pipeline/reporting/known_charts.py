@@ -59,7 +59,7 @@ def known_released(runs: Sequence[Training], path: Path) -> str:
     """KL while training: of a decoder that was given a code in full use, and of the same one from scratch."""
     given, palette, ends = [run for run in runs if "begins_with" in run.config], colours(runs), {}
     blocks = [run.block for run in given]
-    exact = runs[0].metrics["exact_information"]
+    exact = ordered(runs)[0].metrics["exact_information"]
     with chart(path, "Given a code in full use", "optimiser steps", "KL, nats per image") as axes:
         for run in [run for run in runs if run.block in blocks]:
             name = short(run) if run in given else f"{short(run)}, from scratch"

@@ -37,7 +37,8 @@ static inline Vector rough_elu(const Vector& x) {
     const __m512 scaled = (__m512)x * 1.44269504f;
     const __m512 r = _mm512_reduce_ps(scaled, 0x01);  // minus floor
     const __m512 power = _mm512_scalef_ps(((0.0790182f * r + 0.2244941f) * r + 0.6964879f) * r + 0.9998904f, scaled);
-    return (Vector)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GT_OQ), power - 1.0f, (__m512)x);
+    const __mmask16 above = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return (Vector)_mm512_mask_blend_ps(above, power - 1.0f, (__m512)x);
 }
 
 // two channels of 16 draws, rounded to bfloat16
@@ -49,6 +50,12 @@ static inline void pack(int* to, const Vector& even, const Vector& odd) {
     low = (Integers)_mm512_srli_epi32((__m512i)(low + half), 16);
     high = (low & 0xffff) | ((high + half) & int(0xffff0000));
     std::memcpy(to, &high, sizeof high);
+}
+
+// the ELU of the sums of OUT outputs, of those that there are: first … channels − 1
+static inline void pack_activated(int* to, int first, int channels, const Vector* sum, const float* bias) {
+    const auto of = [&](int o) { return rough_elu(sum[o] + bias[first + o]); };
+    for (int o = 0; o < OUT && first + o < channels; o += 2) pack(to + (first + o) / 2 * LANES, of(o), of(o + 1));
 }
 
 // channels of pixels, zero in a margin; of `kept` rows, which later rows overwrite
@@ -148,8 +155,9 @@ struct Image {
     std::vector<Vector> values;
 
     Image(int height, int width, int channels)
-        : height(height), width(width), channels(channels), values(height * width * ((channels + OUT - 1) / OUT * OUT)) {}
-    Vector* at(int row, int column) { return values.data() + (row * width + column) * ((channels + OUT - 1) / OUT * OUT); }
+        : height(height), width(width), channels(channels), values(height * width * stored()) {}
+    int stored() const { return (channels + OUT - 1) / OUT * OUT; }
+    Vector* at(int row, int column) { return values.data() + (row * width + column) * stored(); }
 };
 
 constexpr auto activated = [](const Vector& x) { return rough_elu(x); };
@@ -163,9 +171,9 @@ static void pack_row(Vector* h, int stored, int channels, int width, Plane& to, 
 
 static void pack_image(Image& h, Plane& to, bool activate) {
     for (int row = 0; row < h.height; row++) {
-        const int stored = (h.channels + OUT - 1) / OUT * OUT;
-        if (activate) pack_row(h.at(row, 0), stored, h.channels, h.width, to, row, activated);
-        else pack_row(h.at(row, 0), stored, h.channels, h.width, to, row, [](const Vector& x) { return x; });
+        const auto give = [&](auto change) { pack_row(h.at(row, 0), h.stored(), h.channels, h.width, to, row, change); };
+        if (activate) give(activated);
+        else give([](const Vector& x) { return x; });
     }
 }
 
@@ -175,8 +183,9 @@ static void enlarge(Plane& source, const Layer& layer, int height, int width, Im
             Taps taps;
             for (auto [down, row] : seen(r))
                 for (auto [right, column] : seen(c)) taps.push_back({down, right, 3 * row + column});
+            const int columns = std::min(width, (out.width - c + 1) / 2);
             for (int row = 0; 2 * row + r < out.height && row < height; row++)
-                convolve_row(source, layer, taps, row, std::min(width, (out.width - c + 1) / 2), [&](int column, int first, const Vector* sum) {
+                convolve_row(source, layer, taps, row, columns, [&](int column, int first, const Vector* sum) {
                     for (int o = 0; o < OUT; o++) out.at(2 * row + r, 2 * column + c)[first + o] += sum[o];
                 });
         }
@@ -189,19 +198,19 @@ static Image generate(const Shape& shape, Layers& layers, const float* start) {
         for (int column = 0; column < h.width; column++)
             for (int c = 0; c < h.channels; c++, start += LANES) h.at(row, column)[c] = load(start);
     for (const Block* block = shape.blocks; block < shape.blocks + shape.count; block++) {
-        const Layer one = layers.next(block->inputs, block->inputs, 9), two = layers.next(block->inputs, block->outputs, 9);
+        const Layer one = layers.next(block->inputs, block->inputs, 9);
+        const Layer two = layers.next(block->inputs, block->outputs, 9);
         Plane a(h.height + 2, h.width, h.channels, 1), u = a;
         pack_image(h, a, true);
         for (int row = 0; row < h.height; row++)
             convolve_row(a, one, all, row, h.width, [&](int column, int first, const Vector* sum) {
-                for (int o = 0; o < OUT && first + o < block->inputs; o += 2)
-                    pack(u.at(row, column) + (first + o) / 2 * LANES, rough_elu(sum[o] + one.bias[first + o]), rough_elu(sum[o + 1] + one.bias[first + o + 1]));
+                pack_activated(u.at(row, column), first, block->inputs, sum, one.bias);
             });
         if (block->enlarge) {
             const Layer skip = layers.next(block->inputs, block->outputs, 9);
             Image out(block->out_height, block->out_width, block->outputs);
-            for (int i = 0, stored = out.at(0, 1) - out.at(0, 0); i < int(out.values.size()); i++)
-                out.values[i] = Vector{} + (two.bias[i % stored] + skip.bias[i % stored]);
+            for (int i = 0; i < int(out.values.size()); i++)
+                out.values[i] = Vector{} + (two.bias[i % out.stored()] + skip.bias[i % out.stored()]);
             enlarge(u, two, h.height, h.width, out);
             pack_image(h, a, false);
             enlarge(a, skip, h.height, h.width, out);
@@ -265,8 +274,7 @@ class PixelCNN {
                 }
                 const Layer two = layers.next(shape.channels, shape.channels, 1);
                 convolve_row(inputs[step], one, itself, 0, shape.width, [&](int column, int first, const Vector* sum) {
-                    for (int o = 0; o < OUT && first + o < shape.channels; o += 2)
-                        pack(middle.at(0, column) + (first + o) / 2 * LANES, rough_elu(sum[o] + one.bias[first + o]), rough_elu(sum[o + 1] + one.bias[first + o + 1]));
+                    pack_activated(middle.at(0, column), first, shape.channels, sum, one.bias);
                 });
                 convolve_row(middle, two, itself, 0, shape.width, add_to_h(two));
             }
@@ -281,8 +289,10 @@ class PixelCNN {
         for (int column = 0; column < shape.width; column++)
             for (int o = 0; o < shape.outputs; o++) {
                 Vector logit = Vector{} + head[shape.outputs * shape.channels + o];
-                for (int c = 0; c < shape.channels; c++) logit += head[o * shape.channels + c] * rough_elu(h[column * stored + c]);
-                const Vector wrong = x[column * shape.outputs + o] > 0.5f ? -logit : logit;  // -log p = log(1 + e^wrong)
+                for (int c = 0; c < shape.channels; c++)
+                    logit += head[o * shape.channels + c] * rough_elu(h[column * stored + c]);
+                // -log p = log(1 + e^wrong)
+                const Vector wrong = x[column * shape.outputs + o] > 0.5f ? -logit : logit;
                 total -= wrong > 0.0f ? wrong : Vector{};
                 product *= 2.0f + elu(wrong > 0.0f ? -wrong : wrong);
                 if (column % 16 == 15) total -= logarithm(product), product = Vector{} + 1.0f;
