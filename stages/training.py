@@ -123,10 +123,8 @@ def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlie
         differing.append("training.images")
     if from_mapping(type(block), earlier.config["model_config"]) != block:
         differing.append(f"the block {config['model']}")
-    if not steps == earlier.config["steps_planned"] < config["steps_planned"]:
-        differing.append(
-            f"steps: {steps} of {earlier.config['steps_planned']} are made, {config['steps_planned']} wanted"
-        )
+    if steps >= config["steps_planned"]:
+        differing.append(f"steps: {steps} are made, {config['steps_planned']} wanted")
     if differing:
         raise ParamError(f"training.start: {folder} is not a beginning of this training ({'; '.join(differing)})")
     origin = {key: earlier.config[key] for key in ("steps", "train_minutes", "precision", "commit", "processor")}
