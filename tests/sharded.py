@@ -57,3 +57,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     hashes = {case: sha256(trained(case, processes, folder)) for case in CASES}
     (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(hashes), encoding="utf-8")
+    processes.leave()  # or one that exits while the other talks to it may abort
