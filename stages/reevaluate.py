@@ -23,7 +23,7 @@ from pipeline.models.vlae import Model
 from pipeline.progress import HIDDEN
 from pipeline.publishing.card import write_card
 from pipeline.publishing.verification import column
-from pipeline.results.published import Published, read_published, write_per_image
+from pipeline.results.published import SEEDS, Published, read_published, write_per_image
 from pipeline.saved import load_run
 from pipeline.schema import ParamError, refusal
 from pipeline.training.checkpoints import checkpoint_folder
@@ -46,6 +46,10 @@ def reevaluate(folder: Path, samples: int, device: torch.device) -> None:
     before = published.metrics["importance_samples"]
     if published.metrics["exact"] or samples <= before:
         raise ParamError(refusal("samples", samples, f"more than {before:,}, and the model one with a z"))
+    if published.seeds:
+        raise ParamError(
+            f"{folder / SEEDS} has no weights: evaluate those runs with this K, and publish them after this"
+        )
     images = torch.from_numpy(evaluated_on(folder, published).test).float().to(device)
     table = _in_pieces(load_run(folder, device).model, images, samples, published)
     _write(folder, published, table, samples)

@@ -21,6 +21,7 @@ from pipeline.config import TrainingConfig, load_params
 from pipeline.data.datasets import Dataset, load_dataset
 from pipeline.errors import DataError
 from pipeline.evaluation.likelihood import per_image
+from pipeline.publishing.seeds import seeds_faults
 from pipeline.publishing.verification import (
     NOISE_SEED,
     Verification,
@@ -30,7 +31,7 @@ from pipeline.publishing.verification import (
     compare,
     derived_faults,
 )
-from pipeline.results.published import PER_IMAGE, Published, read_published
+from pipeline.results.published import PER_IMAGE, Published, read_evaluation, read_published, seed_folders
 from pipeline.saved import load_run
 from stages import PUBLISHED, evaluated, file_sha256, no_options, run_stage
 from stages.cores import jobs
@@ -85,6 +86,9 @@ def verify(device: torch.device, folder: Path) -> Verification:
         raise DataError(f"{PER_IMAGE} lacks {compared}")
     if faults := derived_faults(metrics, published.per_image["nll"], dataset.image_shape):
         raise DataError(f"metrics.json: {'; '.join(faults)}")
+    others = {seed: read_evaluation(path) for seed, path in seed_folders(folder).items()}
+    if faults := seeds_faults(published, others):
+        raise DataError("; ".join(faults))
     chosen = choose(len(dataset.test))
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder, device).model

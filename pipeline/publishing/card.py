@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
+
+from pipeline.results.published import seed_folders
 
 CARD = "README.md"
 TEMPLATE = """\
 # {model} on {dataset}
 
-{what} One training, seed {seed}. Its row beside the paper's is in the
+{what} {seeds} Its row beside the paper's is in the
 [report](../../../reports/report.md).
 
 | on {images:,} test images | |
@@ -47,14 +51,18 @@ def card(folder: Path) -> str:
     config, metrics = (
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("config", "metrics")
     )
+    seeds = {
+        seed: json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+        for seed, path in seed_folders(folder).items()
+    }
     shown = [f"![{text}]({name}.png)" for name, text in PICTURES.items() if (folder / f"{name}.png").exists()]
     return TEMPLATE.format(
         model=config["model"],
         dataset=config["dataset"],
         what=_what(config["model_config"]),
-        seed=config["seed"],
+        seeds=_seeds(config["seed"], [*seeds]),
         images=metrics["images"],
-        results=_table(_results(metrics)),
+        results=_table(_results(metrics) | (_spread([metrics, *seeds.values()]) if seeds else {})),
         training=_table(_training(config, metrics)),
         notes="[Notes](notes.md). " if (folder / "notes.md").exists() else "",
         pictures="\n\n".join(shown),
@@ -79,6 +87,27 @@ def _results(metrics: dict[str, Any]) -> dict[str, str]:
         rows["−ELBO"] = f"{-metrics['elbo']:.2f} nats"
         rows["KL, the code"] = f"{metrics['kl_nats']:.2f} nats = {metrics['kl_bits']:.1f} bits"
     return rows | {f"NLL of {metrics['train_images']:,} training images": f"{metrics['train_nll']:.2f} nats"}
+
+
+def _seeds(kept: int, others: Sequence[int]) -> str:
+    if not others:
+        return f"One training, seed {kept}."
+    return (
+        f"Trainings with seeds {', '.join(map(str, [kept, *others]))}; weights, pictures and intervals are of {kept}."
+    )
+
+
+def _spread(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Mean and standard deviation over training seeds."""
+    nll = ("bits_per_dim", 3, "bits/dim") if "bits_per_dim" in metrics[0] else ("nll", 2, "nats")
+    rows = {"NLL": nll} | ({} if metrics[0]["exact"] else {"KL": ("kl_nats", 2, "nats")})
+    told = {}
+    for name, (key, digits, unit) in rows.items():
+        values = [one[key] for one in metrics]
+        told[f"{name} over {len(values)} seeds"] = (
+            f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f} {unit}, mean ± s.d."
+        )
+    return told
 
 
 def _training(config: dict[str, Any], metrics: dict[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import torch
 
 from pipeline.config import Params
 from pipeline.data.datasets import Dataset
-from pipeline.results.runs import Run
+from pipeline.results.runs import Run, Training
 from pipeline.training.batches import Batches
 
 OF_THE_MACHINE = ("precision", "device", "threads")
@@ -55,6 +55,21 @@ def config_faults(run: Run, params: Params, dataset: Dataset, seed: int) -> list
     found = {key: told.get(key) for key in wanted}
     found["training"] = {key: value for key, value in (found["training"] or {}).items() if key not in OF_THE_MACHINE}
     return _differences(found, json.loads(json.dumps(wanted)))
+
+
+def recipe_faults(run: Training, kept: Training) -> list[str]:
+    """In what, beside the seed, two trainings of a model and their evaluations differ, of what both have recorded."""
+    one, other = _recipe(run), _recipe(kept)
+    return [f"{key} is {one[key]!r}, not {other[key]!r}" for key in one if key in other and one[key] != other[key]]
+
+
+def _recipe(one: Training) -> dict[str, Any]:
+    config = one.config
+    training = {key: value for key, value in config["training"].items() if key not in OF_THE_MACHINE}
+    recipe = {key: config[key] for key in ("data_sha256", "batch_size", "steps", "steps_planned")}
+    recipe["starts"] = [start["steps"] for start in config.get("starts", ())]
+    recipe["importance_samples"] = one.metrics.get("importance_samples")
+    return recipe | training | config["model_config"]
 
 
 def history_faults(run: Run) -> list[str]:

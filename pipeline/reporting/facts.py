@@ -16,7 +16,7 @@ from pipeline import paper
 from pipeline.config import TEXTURES
 from pipeline.evaluation.structure import distortion
 from pipeline.reporting.claims import Judged, paired
-from pipeline.reporting.verdicts import compare, deviations, is_papers, seed_sd
+from pipeline.reporting.verdicts import compare, deviations, is_papers, mean_kl, mean_nll, seed_sd
 from pipeline.results.names import seen
 from pipeline.results.published import Published
 from pipeline.results.runs import Run, Training
@@ -50,14 +50,14 @@ def _facts(one: Training) -> Record:
         record |= {"kl_nats": one.kl, "kl_bits": one.kl_bits, "test_minus_train": one.test_minus_train}
         record |= {"nll_bits": nats_to_bits(metrics["nll"]), "kl_bytes": one.kl_bits / 8 if one.coded else None}
         record |= {"K": f"{metrics['importance_samples']:,}" if one.coded else "exact"}
-        record |= {"cost_nats": one.cost_nats if one.coded else None, "seed_sd": seed_sd(one) if one.seeds else None}
+        record |= {"cost_nats": one.cost_nats if one.coded else None, "seed_sd": _sd(one)}
         record |= {f"{name}_mean": float(one.per_image[name].mean()) for name in one.per_image if "nll_k" in name}
     if isinstance(one, Run) and "decompressions" in one.panels and not one.color:
         record |= distortion(one.panels["originals"], one.panels["decompressions"])
     if "nll_k64" in one.per_image:
         record["k64_minus_nll"] = float((one.per_image["nll_k64"] - one.per_image["nll"]).mean())
     if one.seeds:
-        values = {key: np.array([seed[key] for seed in one.seeds]) for key in ("nll", "kl_nats")}
+        values = {key: one.under_seeds(key) for key in ("nll", "kl_nats")}
         record |= {"seeds": len(one.seeds)}
         record |= {f"{key}_over_seeds": float(value.mean()) for key, value in values.items()}
         record |= {f"{key}_sd": float(value.std(ddof=1)) for key, value in values.items()}
@@ -103,30 +103,40 @@ def _images(one: Training) -> tuple[object, ...]:
 def paper_records(table: paper.Table, published: Sequence[Training]) -> list[Record]:
     """Every row of a table once, with the best published training of the paper's model, and the best of another.
 
-    This run's numbers are not here: its data or budget are not the paper's.
+    NLL and KL are means over training seeds. This run's numbers are not here: its data or budget are not the paper's.
     """
     ours = [one for one in published if one.metrics and one.dataset in table.datasets]
     records = []
     for row in table.rows:
-        beside = sorted((one for one in ours if one.model in row.models), key=lambda one: one.nll)
+        beside = sorted((one for one in ours if one.model in row.models), key=mean_nll)
         same, other = ([one for one in beside if (is_papers(one) and not row.unlike) == papers]
                        for papers in (True, False))  # fmt: skip
         record: Record = {"table": table.name, "row": row.label, "own": row.own, "paper": row.value, "best": row.best}
         record |= {"bound": "<" if row.bound else "", "group": row.group, "paper_kl": row.kl}
-        record |= dict.fromkeys(("ours", "difference", "allowance", "verdict", "model", "kl", "deviations", "rest"))
-        record |= dict.fromkeys(("other", "other_kl", "other_model", "other_deviations", "other_rest", "dataset"))
+        record |= dict.fromkeys(("ours", "ours_sd", "difference", "allowance", "verdict", "model", "kl", "deviations"))
+        record |= dict.fromkeys(("rest", "other", "other_sd", "other_kl", "other_model", "other_deviations"))
+        record |= dict.fromkeys(("other_rest", "dataset"))
         if same:
             verdict = compare(same[0], row)
-            record |= {"ours": same[0].nll, "difference": verdict.difference, "allowance": verdict.allowance}
-            record |= {"verdict": verdict.words, "model": same[0].model, "kl": same[0].kl, "dataset": same[0].dataset}
-            record |= {"deviations": "; ".join(deviations(same[0]))}
-            record |= {"rest": "; ".join(f"{one.name} {one.nll:.2f}" for one in same[1:])}
+            record |= {"ours": mean_nll(same[0]), "ours_sd": _sd(same[0]), "kl": mean_kl(same[0])}
+            record |= {"difference": verdict.difference, "allowance": verdict.allowance, "verdict": verdict.words}
+            record |= {"model": same[0].model, "dataset": same[0].dataset}
+            record |= {"deviations": "; ".join(deviations(same[0])), "rest": _listed(same[1:])}
         if other:
-            record |= {"other": other[0].nll, "other_kl": other[0].kl, "other_model": other[0].model}
-            record |= {"other_deviations": "; ".join(deviations(other[0])), "dataset": other[0].dataset}
-            record |= {"other_rest": "; ".join(f"{one.name} {one.nll:.2f}" for one in other[1:])}
+            record |= {"other": mean_nll(other[0]), "other_sd": _sd(other[0]), "other_kl": mean_kl(other[0])}
+            record |= {"other_model": other[0].model, "dataset": other[0].dataset}
+            record |= {"other_deviations": "; ".join(deviations(other[0])), "other_rest": _listed(other[1:])}
         records.append(record)
     return records
+
+
+def _listed(trainings: Sequence[Training]) -> str:
+    return "; ".join(f"{one.name} {mean_nll(one):.2f}" for one in trainings)
+
+
+def _sd(one: Training) -> float | None:
+    """Over seeds; None of one."""
+    return seed_sd(one) if one.seeds else None
 
 
 def claim_records(judged: Sequence[Judged]) -> list[Record]:

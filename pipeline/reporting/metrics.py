@@ -36,9 +36,8 @@ def short_metrics(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for run in ordered:
         name = run.model if often[run.model] == 1 else f"{run.dataset}_{run.model}"
-        over = run.seeds or (run.metrics,)
         keys = {"nll": "nll"} | ({"kl": "kl_nats"} if run.coded else {})
-        numbers = {short: _rounded(sum(one[key] for one in over) / len(over)) for short, key in keys.items()}
+        numbers = {short: _rounded(run.under_seeds(key).mean()) for short, key in keys.items()}
         if sum(map(len, found.values())) + len(numbers) <= MOST_NAMES:
             found[name] = numbers
     return found

@@ -136,9 +136,10 @@ def paper_table(source: paper.Table, records: Sequence[Record]) -> Table:
         paper_kl, kl, other_kl = (
             cell(f" (KL {{{key}:.2f}})", one) if source.has_kl else "" for key in ("paper_kl", "kl", "other_kl")
         )
-        cells = (one["row"], cell("{bound} {paper:.2f}", one).strip() + paper_kl, cell("{ours:.2f}", one) + kl,
+        ours, other = (cell(f"{{{key}:.2f}}", one) + cell(f" ± {{{key}_sd:.2f}}", one) for key in ("ours", "other"))
+        cells = (one["row"], cell("{bound} {paper:.2f}", one).strip() + paper_kl, ours + kl,
                  cell("{difference:+.2f} (± {allowance:.2f})", one), one["verdict"] or "",
-                 cell("{other:.2f}", one) + (other_kl if one["other_model"] else ""))  # fmt: skip
+                 other + (other_kl if one["other_model"] else ""))  # fmt: skip
         rows.append(Row(cells, kind, tuple(notes)))
     header = ("model", f"paper, {source.unit}", "ours", "difference", "verdict", "another model")
     file = f"table{source.number.lower()}.csv"

@@ -72,6 +72,10 @@ class Training:
         """NLL in that unit."""
         return self.in_unit(self.metrics["nll"])
 
+    def under_seeds(self, key: str) -> np.ndarray:
+        """A number of metrics.json under each seed (n,); n is 1 if there are no others."""
+        return np.array([one[key] for one in self.seeds or (self.metrics,)])
+
     @property
     def kl(self) -> float:
         """KL in nats: the mean of what is told of each image, so that both are of the same weights."""

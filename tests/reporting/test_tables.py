@@ -1,5 +1,7 @@
 """Tables of a page: at most six columns, deviations beneath a row, no number that is not there."""
 
+import dataclasses
+
 import pytest
 
 from pipeline import paper
@@ -75,6 +77,14 @@ def test_the_papers_tables_have_a_column_for_other_models(new_run):
 def test_appendix_d_tells_kl_as_well(new_run):
     found = paper_table(paper.ABLATION, paper_records(paper.ABLATION, [new_run("vlae_untied", "mnist_dynamic")]))
     assert found.rows[-1].cells[1:3] == ("78.94 (KL 11.73)", "91.00 (KL 14.00)")
+
+
+def test_several_seeds_are_told_by_their_mean_and_spread(new_run):
+    one = new_run("vlae_untied", "mnist_dynamic")
+    of_each = ({"nll": 79.1, "kl_nats": 11.0}, {"nll": 79.3, "kl_nats": 12.0})
+    several = dataclasses.replace(one, seeds=tuple(one.metrics | changed for changed in of_each))
+    found = paper_table(paper.ABLATION, paper_records(paper.ABLATION, [several]))
+    assert found.rows[2].cells[2] == "79.20 ± 0.14 (KL 11.50)"
 
 
 def test_a_claim_tells_what_was_measured_on_each_data_set(new_run):
