@@ -34,6 +34,7 @@ NAMES = {
     "narrow_5x3": "narrow VLAE, 5x3",
     "narrow_7x4": "narrow VLAE, 7x4",
     "narrow_7x4_grayscale": "narrow VLAE, 7x4 grayscale",
+    "medium_7x4": "medium VLAE, 7x4",
     "narrow_vae": "narrow VAE",
     "narrow_pixelcnnpp": "narrow PixelCNN++",
     "textures_full_context_4": "textures full context, 4 filters",
