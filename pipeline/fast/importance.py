@@ -21,7 +21,8 @@ from pipeline.fast.color import FastPixelCNNPP
 from pipeline.fast.decoders import FastPixelCNN, repeat
 from pipeline.fast.kept import kept_weights
 from pipeline.fast.sampled import rough_log_prob_of
-from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder, LatentVariableModel
+from pipeline.models.pixelcnn import IndependentPixels
+from pipeline.models.vlae import Decoder, LatentVariableModel
 
 MANY, CHECKED = 1024, 64
 """Draws an image from which on it is worth it; how many of them are computed in float32, too."""
@@ -73,11 +74,11 @@ class FastLatentVariableModel(LatentVariableModel):
             yield z, log_q.sum(-1), code
 
 
-def log_prob_of(decoder: FactorizedDecoder | AutoregressiveDecoder, x: Tensor) -> Callable[[Tensor], Tensor]:
+def log_prob_of(decoder: Decoder, x: Tensor) -> Callable[[Tensor], Tensor]:
     """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,)."""
-    if isinstance(decoder, FactorizedDecoder):
-        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
     network = decoder.network
+    if isinstance(network, IndependentPixels):
+        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
     assert isinstance(network, FastPixelCNN | FastPixelCNNPP)
     features = network.image_features(x)
     return lambda z: network.log_prob_given(x, features, decoder.generator(z))

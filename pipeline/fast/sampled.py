@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline.fast.decoders import FastGenerator, FastPixelCNN
 from pipeline.fast.kernels import Block, Layers
 from pipeline.fast.library import Compiled, checked, in_parts
-from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder
+from pipeline.models.vlae import Decoder
 
 LANES, TOGETHER = 16, 4
 """Draws side by side; outputs whose weights lie together."""
@@ -91,14 +91,10 @@ def _pairs(weight: Tensor) -> Tensor:
 compiled_draws = cache(CompiledDraws)
 
 
-def rough_log_prob_of(
-    decoder: AutoregressiveDecoder | FactorizedDecoder, x: Tensor
-) -> Callable[[Tensor], Tensor] | None:
+def rough_log_prob_of(decoder: Decoder, x: Tensor) -> Callable[[Tensor], Tensor] | None:
     """log p(x|z) of an image x (1, C, H, W), roughly, as a function of z (N, D) to (N,); None where there is none."""
-    if not isinstance(decoder, AutoregressiveDecoder) or not _supported():
-        return None
     generator, network = decoder.generator, decoder.network
-    if not isinstance(generator, FastGenerator) or not isinstance(network, FastPixelCNN):
+    if not isinstance(generator, FastGenerator) or not isinstance(network, FastPixelCNN) or not _supported():
         return None
     outputs, filters = network.head.direction.shape[:2]
     compiled = compiled_draws(tuple(generator.geometry()), filters, *network.steps(), outputs)

@@ -9,8 +9,8 @@ from pipeline.config import Block, ColorModelConfig, ModelConfig, load_params
 from pipeline.models.binary import BinaryNetworks, Shape
 from pipeline.models.color import ColorNetworks
 from pipeline.models.flows import AutoregressiveFlow
-from pipeline.models.pixelcnn import AutoregressiveModel
-from pipeline.models.vlae import AutoregressiveDecoder, FactorizedDecoder, LatentVariableModel, Model, Prior
+from pipeline.models.pixelcnn import AutoregressiveModel, AutoregressiveNetwork, IndependentPixels
+from pipeline.models.vlae import Decoder, LatentVariableModel, Model, Prior
 from pipeline.schema import ParamError, from_mapping, refusal
 
 WORKING_SET = 2**30
@@ -40,11 +40,10 @@ def _compose(networks: BinaryNetworks | ColorNetworks) -> Model:
         return AutoregressiveModel(shape, networks.maps, networks.network(), rows)
     posterior = networks.posterior(_flow(networks, networks.features) if block.posterior == "iaf" else None)
     prior = Prior(_flow(networks) if block.prior == "af" else None)
-    decoder: FactorizedDecoder | AutoregressiveDecoder
-    if block.decoder == "factorized":
-        decoder = FactorizedDecoder(networks.generator(networks.likelihood.parameters), networks.likelihood)
-    else:
-        decoder = AutoregressiveDecoder(networks.generator(networks.maps), networks.network())
+    factorized = block.decoder == "factorized"
+    generator = networks.generator(networks.likelihood.parameters if factorized else networks.maps)
+    network: AutoregressiveNetwork = IndependentPixels(networks.likelihood) if factorized else networks.network()
+    decoder = Decoder(generator, network)
     return LatentVariableModel(shape, networks.latent_dim, posterior, prior, decoder, rows)
 
 

@@ -55,6 +55,24 @@ class AutoregressiveNetwork(nn.Module):
         return x
 
 
+class IndependentPixels(AutoregressiveNetwork):
+    """p(x | maps) = ∏ p(x_i | maps): no pixel sees another, and the maps (B, P, H, W) are the parameters themselves."""
+
+    def __init__(self, likelihood: Bernoulli | LogisticMixture) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+
+    def forward(self, x: Tensor, maps: Tensor) -> Tensor:
+        return maps
+
+    @torch.no_grad()
+    def visit(self, maps: Tensor, choose: Choose) -> Tensor:
+        """All pixels at once."""
+        size = maps.shape[2:]
+        rows, columns = torch.cartesian_prod(*map(torch.arange, size)).unbind(1)
+        return choose((rows, columns), maps.flatten(2)[:, :, None]).view(len(maps), -1, *size)
+
+
 class AutoregressiveModel(ImageModel):
     """The Unconditional Decoder: a PixelCNN or PixelCNN++ with learned constants for conditioning maps; p(x) is exact.
 

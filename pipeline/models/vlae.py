@@ -14,8 +14,8 @@ z is a vector: D = 64 for binary images, and 16 maps of 8×8 laid out as 1024 nu
 models are compositions of the parts below, which build.py makes of a block of params.yaml:
 
     model                    posterior   prior       decoder
-    VLAE                     Gaussian    AF          autoregressive
-    AF VAE                   Gaussian    AF          factorized
+    VLAE                     Gaussian    AF          autoregressive, over a window
+    AF VAE                   Gaussian    AF          factorized: pixels independent given z
     IAF VAE                  IAF         Gaussian    factorized
     VAE                      Gaussian    Gaussian    factorized
     Unconditional Decoder    none: `AutoregressiveModel` of pixelcnn.py, whose p(x) is exact
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 from pipeline.models.flows import AutoregressiveFlow
 from pipeline.models.interface import ImageModel
-from pipeline.models.likelihoods import Bernoulli, Choose, LogisticMixture, drawn_from
+from pipeline.models.likelihoods import Choose
 from pipeline.models.pixelcnn import AutoregressiveModel, AutoregressiveNetwork
 
 
@@ -100,53 +100,28 @@ class Posterior(nn.Module):
         return z if self.flow is None else self.flow.inverse(z, features), standard_normal_terms(noise) - log_scale
 
 
-class FactorizedDecoder(nn.Module):
-    """p(x|z) = ∏ p(x_i | z): every pixel independent of the others given z, which `generator` makes parameters of.
-
-    A draw is a function of uniform numbers, so that two ways of drawing can be compared. `visit` is drawing with the
-    choice left open: a sampler chooses by uniform numbers, the coder of coding/ reads a pixel's value from a file.
-    """
-
-    def __init__(self, generator: nn.Module, likelihood: Bernoulli | LogisticMixture) -> None:
-        super().__init__()
-        self.generator, self.likelihood = generator, likelihood
-
-    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats: (B, C, H, W) and (B, D) to (B,)."""
-        return self.likelihood.log_prob(self.generator(z), x)
-
-    def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x|z) from z (B, D) and uniforms (B, n, H, W), n a pixel as the likelihood takes."""
-        return self.visit(z, drawn_from(self.likelihood, uniforms))
-
-    def visit(self, z: Tensor, choose: Choose) -> Tensor:
-        """The image (B, C, H, W) whose pixels `choose` gives values, told the parameters of all of them at once."""
-        parameters = self.generator(z)
-        size = parameters.shape[2:]
-        rows, columns = torch.cartesian_prod(*map(torch.arange, size)).unbind(1)
-        return choose((rows, columns), parameters.flatten(2)[:, :, None]).view(len(z), -1, *size)
-
-
-class AutoregressiveDecoder(nn.Module):
+class Decoder(nn.Module):
     """p(x|z) = ∏ p(x_i | z, x_WindowAround(i)) (section 3.1): `network`, given maps that `generator` makes of z.
 
-    A PixelCNN for binary images, a PixelCNN++ for colours.
+    The network is a PixelCNN for binary images, a PixelCNN++ for colours, and of a VAE, whose window is empty,
+    `IndependentPixels`. A draw is a function of uniform numbers, so that two ways of drawing can be compared. `visit`
+    is drawing with the choice left open: the coder of coding/ chooses a pixel's value by reading it from a file.
     """
 
     def __init__(self, generator: nn.Module, network: AutoregressiveNetwork) -> None:
         super().__init__()
-        self.generator, self.network, self.likelihood = generator, network, network.likelihood
+        self.generator, self.network = generator, network
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """As of the factorized decoder."""
+        """log p(x|z) in nats: (B, C, H, W) and (B, D) to (B,)."""
         return self.network.log_prob(x, self.generator(z))
 
     def sample(self, z: Tensor, uniforms: Tensor) -> Tensor:
-        """x ~ p(x|z), pixel by pixel."""
+        """x ~ p(x|z) from z (B, D) and uniforms (B, n, H, W), n a pixel as the likelihood takes."""
         return self.network.sample(self.generator(z), uniforms)
 
     def visit(self, z: Tensor, choose: Choose) -> Tensor:
-        """The image (B, C, H, W) whose pixels `choose` gives values one by one, told the parameters of each."""
+        """The image (B, C, H, W) whose pixels `choose` gives values, told the parameters of each."""
         return self.network.visit(self.generator(z), choose)
 
 
@@ -162,10 +137,10 @@ class LatentVariableModel(ImageModel):
         latent_dim: int,
         posterior: Posterior,
         prior: Prior,
-        decoder: FactorizedDecoder | AutoregressiveDecoder,
+        decoder: Decoder,
         rows_at_once: int,
     ) -> None:
-        super().__init__(image_shape, decoder.likelihood, rows_at_once)
+        super().__init__(image_shape, decoder.network.likelihood, rows_at_once)
         self.latent_dim = latent_dim
         self.posterior, self.prior, self.decoder = posterior, prior, decoder
 
