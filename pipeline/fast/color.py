@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from pipeline.fast.activations import Activated, activated, elu_of_sum, takes
-from pipeline.fast.decoders import repeat
 from pipeline.fast.fronts import visit_pixelcnnpp
 from pipeline.models.color import DenseBlock, Trunk
 from pipeline.models.layers import ResidualBlock
@@ -53,10 +52,6 @@ class FastPixelCNNPP(PixelCNNPP):
         """The head, whose weights have first what sees ELU(h) of all blocks and then what sees ELU(−h)."""
         weight = self.head.weight.unflatten(1, (2, len(outputs), -1)).transpose(1, 2).flatten(1, 3)
         return _Head.apply(torch.cat(outputs, 1), weight, self.head.bias)
-
-    def log_prob_given(self, x: Tensor, features: Tensor, maps: Tensor) -> Tensor:
-        """As of the PixelCNN."""
-        return self.likelihood.log_prob(self.conditioned(features, maps), repeat(x, len(maps)))
 
     def visit(self, maps: Tensor, choose: Choose) -> Tensor:
         return visit_pixelcnnpp(self, maps, choose)

@@ -13,7 +13,7 @@ from pipeline.fast.kernels import Block, CompiledPixelCNN, Layers, compiled_gene
 from pipeline.models.binary import Generator
 from pipeline.models.layers import ConvTranspose2d, ResidualBlock, WeightNorm
 from pipeline.models.likelihoods import Choose
-from pipeline.models.pixelcnn import PixelCNN
+from pipeline.models.pixelcnn import PixelCNN, repeat
 
 
 class FastPixelCNN(PixelCNN):
@@ -23,12 +23,11 @@ class FastPixelCNN(PixelCNN):
         return self.log_prob_given(x, self.image_layer(x), maps)
 
     def log_prob_given(self, x: Tensor, features: Tensor, maps: Tensor) -> Tensor:
-        """log p(x | maps), (k·B,) nats: images and what they alone give, (B, …), start over for maps (k·B, M, H, W)."""
         compiled = None if x.requires_grad else self.compiled()
-        if compiled is None or torch.is_grad_enabled():
-            x, features = repeat(x, len(maps)), repeat(features, len(maps))
         if compiled is None:
-            return self.likelihood.log_prob(self.conditioned(features, maps), x)
+            return super().log_prob_given(x, features, maps)
+        if torch.is_grad_enabled():
+            x, features = repeat(x, len(maps)), repeat(features, len(maps))
         return compiled(x, features, maps, self.weights())
 
     def visit(self, maps: Tensor, choose: Choose) -> Tensor:
@@ -81,8 +80,3 @@ class FastGenerator(Generator):
             for layer in (block.first, block.second, block.skip):
                 if isinstance(layer, WeightNorm):
                     yield layer.weight.transpose(0, layer.out_axis).flatten(2), layer.bias
-
-
-def repeat(values: Tensor, count: int) -> Tensor:
-    """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
-    return values.expand(count // len(values), *values.shape).flatten(0, 1)

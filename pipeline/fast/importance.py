@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pipeline.fast.color import FastPixelCNNPP
-from pipeline.fast.decoders import FastPixelCNN, repeat
 from pipeline.fast.kept import kept_weights
 from pipeline.fast.sampled import rough_log_prob_of
-from pipeline.models.pixelcnn import IndependentPixels
+from pipeline.models.pixelcnn import repeat
 from pipeline.models.vlae import Decoder, LatentVariableModel
 
 MANY, CHECKED = 1024, 64
@@ -76,9 +74,5 @@ class FastLatentVariableModel(LatentVariableModel):
 
 def log_prob_of(decoder: Decoder, x: Tensor) -> Callable[[Tensor], Tensor]:
     """log p(x|z) as a function of z (k·B, D), for which x (B, C, H, W) starts over: to (k·B,)."""
-    network = decoder.network
-    if isinstance(network, IndependentPixels):
-        return lambda z: decoder.log_prob(repeat(x, len(z)), z)
-    assert isinstance(network, FastPixelCNN | FastPixelCNNPP)
-    features = network.image_features(x)
-    return lambda z: network.log_prob_given(x, features, decoder.generator(z))
+    features = decoder.network.image_features(x)
+    return lambda z: decoder.network.log_prob_given(x, features, decoder.generator(z))

@@ -29,7 +29,7 @@ class AutoregressiveNetwork(nn.Module):
         raise NotImplementedError
 
     def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
-        """Parameters (B, P, H, W) from features (B, F, H, W) and maps (B, M, H, W)."""
+        """Parameters (k·B, P, H, W) from features (B, F, H, W), which start over for maps (k·B, M, H, W)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
@@ -39,6 +39,10 @@ class AutoregressiveNetwork(nn.Module):
     def log_prob(self, x: Tensor, maps: Tensor) -> Tensor:
         """log p(x | maps), nats: (B, C, H, W) and (B, M, H, W) to (B,)."""
         return self.likelihood.log_prob(self(x, maps), x)
+
+    def log_prob_given(self, x: Tensor, features: Tensor, maps: Tensor) -> Tensor:
+        """The same to (k·B,): images and their `image_features`, (B, …) each, start over for maps (k·B, M, H, W)."""
+        return self.likelihood.log_prob(self.conditioned(features, maps), repeat(x, len(maps)))
 
     def sample(self, maps: Tensor, uniforms: Tensor) -> Tensor:
         """x ~ p(x | maps) from maps (B, M, H, W) and uniforms (B, n, H, W)."""
@@ -62,7 +66,10 @@ class IndependentPixels(AutoregressiveNetwork):
         super().__init__()
         self.likelihood = likelihood
 
-    def forward(self, x: Tensor, maps: Tensor) -> Tensor:
+    def image_features(self, x: Tensor) -> Tensor:
+        return x
+
+    def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
         return maps
 
     @torch.no_grad()
@@ -150,7 +157,7 @@ class PixelCNN(AutoregressiveNetwork):
         return self.image_layer(x)
 
     def conditioned(self, features: Tensor, maps: Tensor) -> Tensor:
-        h = features + self.maps_layer(maps)
+        h = repeat(features, len(maps)) + self.maps_layer(maps)
         for i in range(self.later_layers):
             h = h + self.later_layer(i)(F.elu(h))
             for block in self.blocks_after(i):
@@ -165,6 +172,11 @@ class PixelCNN(AutoregressiveNetwork):
         """The 1×1 blocks that follow layer B number `i`."""
         last = i % 2 or i // 2 == len(self.pointwise)
         return () if last else cast(Iterable[ResidualBlock], self.pointwise[i // 2])
+
+
+def repeat(values: Tensor, count: int) -> Tensor:
+    """(B, …) to (count, …): all of it again and again, `count` being a multiple of B."""
+    return values.expand(count // len(values), *values.shape).flatten(0, 1)
 
 
 def _image_layer(block: ModelConfig, image_shape: tuple[int, int, int]) -> MaskedConv2d | DownsampledConv2d:
