@@ -32,6 +32,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return jobs()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that need a whole pipeline first: they take longest, and the others fill the time until the last ends."""
+    items.sort(key=lambda item: "clone" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
     """A folder of that name, made by whichever of the processes of this run of pytest asks for it first."""

@@ -35,9 +35,8 @@ KNOWN = {"exact_nll", "exact_information"} | OF_THE_CODE
 
 
 @pytest.fixture
-def project(tmp_path):
-    write_project(tmp_path)
-    return tmp_path
+def project(made_once, tmp_path):
+    return shutil.copytree(made_once("project", write_project), tmp_path, dirs_exist_ok=True)
 
 
 def start(
@@ -51,6 +50,26 @@ def start(
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+def fork(folder: Path, model: str, *arguments: str) -> subprocess.Popen:
+    """What `start(folder, "train", "--model", model, …)` does, in a copy of this process, which has imported torch."""
+
+    def run() -> None:
+        os.closerange(3, 1024)  # Popen waits until the last of them is closed, as a new program would do
+        sys.stderr, sys.argv = os.fdopen(2, "w"), ["train", "--dataset", "mnist5k", "--model", model, *arguments]
+        os.environ["VLAE_CHECKPOINTS"] = str(folder / "checkpoints")
+        status = 1
+        try:
+            run_stage(train.main)
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    return subprocess.Popen(["never run"], preexec_fn=run, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -96,10 +115,10 @@ def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
     expected = outcome(project, "vlae")
     steps = [0]
     for saves in (1, 12):
-        process = start(project, "train", "--model", "vlae")
+        process = fork(project, "vlae")
         steps.append(kill_after(process, project / "checkpoints", saves))
     assert steps == sorted(set(steps))
-    assert f"going on after step {steps[-1]} of 60" in finish(start(project, "train", "--model", "vlae"))
+    assert f"going on after step {steps[-1]} of 60" in finish(fork(project, "vlae"))
     assert outcome(project, "vlae") == expected
     assert not list((project / "checkpoints").glob("*.pt"))
 
@@ -107,9 +126,9 @@ def test_killed_at_several_moments_it_ends_in_the_same_bits(project):
 def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(project):
     train_here(project, "pixelcnn")
     expected = outcome(project, "pixelcnn")
-    assert "the same command goes on" in finish(start(project, "train", "--model", "pixelcnn", "--minutes", "0"))
+    assert "the same command goes on" in finish(fork(project, "pixelcnn", "--minutes", "0"))
     assert yaml.safe_load((project / "runs/mnist5k/pixelcnn/seed0/config.json").read_text())["steps"] == 1
-    finish(start(project, "train", "--model", "pixelcnn"))
+    finish(fork(project, "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
 
@@ -128,7 +147,7 @@ def test_a_signal_saves_at_once_and_the_same_command_goes_on(project, number):
     (checkpoint,) = (project / "checkpoints").glob("*.pt")
     step = torch.load(checkpoint, weights_only=True)["step"]
     assert f"stopped at step {step} of 60, saved; the same command goes on" in errors
-    assert f"going on after step {step} of 60" in finish(start(project, "train", "--model", "pixelcnn"))
+    assert f"going on after step {step} of 60" in finish(fork(project, "pixelcnn"))
     assert outcome(project, "pixelcnn") == expected
 
 
@@ -196,7 +215,7 @@ def test_provenance_tells_whether_a_compiler_was_there(project, monkeypatch, com
 
 @pytest.fixture
 def short(project, monkeypatch):
-    """The parameters of 20 steps, and 16 images to evaluate; the project is the current folder."""
+    """The parameters of 10 steps, and 8 images to evaluate; the project is the current folder."""
     monkeypatch.chdir(project)
     params = load_params()
     scale = params.scales["smoke"]
@@ -205,9 +224,9 @@ def short(project, monkeypatch):
         budget = getattr(scale, kind)
         budgets[kind] = dataclasses.replace(
             budget,
-            steps=StepsConfig(20, 20, 20),
-            training=dataclasses.replace(budget.training, validate_every=5),
-            evaluation=dataclasses.replace(budget.evaluation, test_images=16, train_images=16),
+            steps=StepsConfig(10, 10, 10),
+            training=dataclasses.replace(budget.training, validate_every=2),
+            evaluation=dataclasses.replace(budget.evaluation, test_images=8, train_images=8),
         )
     scales = params.scales | {"smoke": dataclasses.replace(scale, **budgets)}
     return dataclasses.replace(params, checkpoint_seconds=60.0, scales=scales)
@@ -219,7 +238,7 @@ def test_every_model_trains_and_is_evaluated_at_scale_smoke(project, short, mode
     training.run(short, block, binary_dataset(), model, 0, None)
     evaluate.evaluate(short, binary_dataset(), training.run_folder("mnist5k", model, 0), 0)
     run = read_run(project / f"runs/mnist5k/{model}/seed0", "mnist5k", model)
-    assert run.config["steps"] == 20
+    assert run.config["steps"] == 10
     assert run.history["train_elbo"][-1] > run.history["train_elbo"][0]
     assert run.metrics["exact"] == (block.posterior == "none")
     assert not KNOWN & set(run.metrics)
