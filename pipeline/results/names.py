@@ -19,6 +19,7 @@ NAMES = {
     "vlae_5x5": "VLAE, untied, 5×5 masks, 16 filters",
     "vlae_gaussian_prior": "VLAE, Gaussian prior",
     "vlae_gaussian_prior_untied": "VLAE, untied, Gaussian prior",
+    "vlae_gaussian_prior_first_5x5": "VLAE, untied, Gaussian prior, first mask 5×5",
     "vlae_iaf_posterior": "VLAE, IAF posterior",
     "vlae_full_context": "VLAE, full context",
     "vlae_downsampled": "VLAE, down-sampled context",
