@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 import tomllib
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 import pytest
 import yaml
@@ -136,6 +136,19 @@ def test_the_table_of_hypotheses_is_what_was_published(number):
     dataset, kind, paper = ASKED[number]
     cells = [number, paper, *(reached(dataset, model) for model in HYPOTHESES[kind])]
     assert f"| {' | '.join(cells)} |" in RESULTS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", sorted(ROOT.glob("published/*/*/seeds")), ids=lambda folder: folder.parent.name)
+def test_rows_of_several_seeds_are_what_was_published(folder):
+    kept = metrics(*folder.parts[-3:-1])
+    others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/metrics.json"))]
+    seeds = ", ".join(str(one["seed"]) for one in (kept, *others))
+    spread = []
+    for key in ["nll"] if kept["exact"] else ["nll", "kl_nats"]:
+        values = [one[key] for one in (kept, *others)]
+        spread.append(f"{fmean(values):.2f} ± {stdev(values):.2f}")
+    assert f"`{folder.parent.name}` | {seeds} | {' | '.join(spread)} |" in RESULTS.read_text(encoding="utf-8")
+    assert spread[0] in README
 
 
 def test_which_hypothesis_fits_best_is_computed():
