@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+REQUEUE_SECONDS = 10
+"""So long Slurm waits before it runs a queued job again, and lets no job with that number begin; its default: 120."""
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CONFIGURATION = """
 ClusterName=one
@@ -18,11 +20,12 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 SlurmUser=root
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire={requeue}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
+SchedulerParameters=sched_interval=1
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -56,7 +59,7 @@ def one_node_slurm(folder: Path) -> Iterator[str]:
         (folder / name).mkdir()
     (munge / "key").write_bytes(os.urandom(1024))
     (munge / "key").chmod(0o400)
-    values = {"folder": folder, "host": host, "ports": _free_ports(), "cores": os.cpu_count()}
+    values = {"folder": folder, "host": host, "ports": _free_ports(), "cores": os.cpu_count(), "requeue": REQUEUE_SECONDS}
     configuration.write_text(CONFIGURATION.format(**values))
     files = [f"--{name}-file={munge / name}" for name in ("key", "pid", "log", "seed")]
     commands = (
