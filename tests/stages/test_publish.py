@@ -27,6 +27,7 @@ from pipeline.reporting.verdicts import deviations
 from pipeline.results.published import PER_IMAGE, read_published, write_per_image
 from pipeline.results.runs import read_run
 from pipeline.results.sheets import pairs_sheet, samples_sheet, save_sheet
+from pipeline.units import bits_per_dim
 from stages import evaluate, file_sha256, publish, run_stage, training
 from stages.commits import code_sha256_at
 
@@ -173,9 +174,19 @@ def test_the_same_numbers_are_the_same_bytes_at_any_time(tmp_path, monkeypatch):
     assert written[0] == written[1]
 
 
-def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(repository):
+@pytest.fixture
+def large(monkeypatch):
+    """Some of the tiny model's tensors count as large."""
+    monkeypatch.setattr(weights, "LARGE", 4)
+
+
+def test_large_tensors_are_float16_if_that_leaves_the_nll_and_load_as_float32(repository, large):
     target = publish_run()
-    assert {value.dtype for value in load_file(target / "model.safetensors").values()} == {torch.float16}
+    trained, sizes = load_file(RUN / "model.safetensors"), load_run(RUN).model.state_dict()
+    stored = load_file(target / "model.safetensors")
+    for name, values in stored.items():
+        assert torch.equal(values, trained[name].half() if sizes[name].numel() >= weights.LARGE else trained[name])
+    assert {values.dtype for values in stored.values()} == {torch.float16, torch.float32}
     assert {value.dtype for value in load_run(target).model.parameters()} == {torch.float32}
     config = json.loads((target / "config.json").read_text())
     assert config["stored_precision"] == "float16"
@@ -185,15 +196,20 @@ def test_weights_are_float16_if_that_leaves_the_nll_and_load_as_float32(reposito
     assert 0 < abs(config["stored_nll_change"]) < weights.MOST_MOVED
 
 
-def test_weights_that_float16_cannot_hold_stay_float32(repository, tmp_path):
+def test_weights_that_float16_cannot_hold_stay_float32(repository, large, tmp_path):
     run = load_run(RUN)
     run.model.decoder.network.head.direction.mul_(1e7)  # the norm divides it out, in float32
     config = weights.store(tmp_path, run.model, run.config, torch.from_numpy(binary_dataset().test).float())
     assert config["stored_precision"] == "float32"
 
 
+def test_rounding_moves_no_digit_of_the_tables_by_more_than_half():
+    assert weights.most_moved((1, 28, 28)) == 0.005
+    assert bits_per_dim(weights.most_moved((3, 32, 32)), (3, 32, 32)) == pytest.approx(0.00005)
+
+
 @pytest.mark.parametrize("model", ["vlae", "pixelcnn"])
-def test_weights_stay_float32_if_rounding_would_move_the_nll_or_it_is_exact(repository, monkeypatch, model):
+def test_weights_stay_float32_if_rounding_would_move_the_nll_or_it_is_exact(repository, large, monkeypatch, model):
     if model == "vlae":
         monkeypatch.setattr(weights, "MOST_MOVED", 1e-9)
     target = publish_run(model)
