@@ -12,6 +12,7 @@ from pipeline.reporting.report import write_report
 from pipeline.results.published import collect_published
 from pipeline.results.runs import collect_runs
 from stages import PUBLISHED, no_options, run_stage
+from stages.cores import jobs
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
         runs += collect_runs(Path("runs"), (name,), params.evaluated(name), params.seeds)
     datasets = [load_dataset(Path(f"data/processed/{name}.npz")) for name in params.datasets]
     baselines = {name: pd.read_csv(f"data/baselines/{name}.csv") for name in params.datasets}
-    write_report(params, runs, collect_published(PUBLISHED), datasets, baselines, Path("reports"))
+    write_report(params, runs, collect_published(PUBLISHED), datasets, baselines, Path("reports"), jobs())
 
 
 if __name__ == "__main__":

@@ -14,13 +14,16 @@ BAR = re.compile(r" *\d+%\|")
 
 
 class Running:
-    """A command in a session of its own: a signal reaches it and its children, and Ctrl-C only who started it."""
+    """A command in a session of its own: a signal reaches it and its children, and Ctrl-C only who started it.
 
-    def __init__(self, name: str, title: str, command: Sequence[str]) -> None:
+    It may have `jobs` processes itself.
+    """
+
+    def __init__(self, name: str, title: str, command: Sequence[str], jobs: int) -> None:
         self.name, self.title, self.started = name, title, time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=os.environ | {"VLAE_PROGRESS": "shown"}, start_new_session=True,
+            env=os.environ | {"VLAE_PROGRESS": "shown", "JOBS": str(jobs)}, start_new_session=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.output = self.process.stdout

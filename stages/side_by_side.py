@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from stages.cores import cores
 from stages.running import Running
 from stages.screen import Screen
 from stages.stopping import stop_signals
@@ -65,7 +66,9 @@ class SideBySide:
                 continue
             total = self.totals[task.kind]
             title = f"{task.kind} {self.begun[task.kind]} of {total}: " if total > 1 else ""
-            self.running.append(Running(task.name, title, task.command))
+            alone = not self.waiting and not self.running
+            own = min(self.at_once, cores()) if alone else 1
+            self.running.append(Running(task.name, title, task.command, own))
             self.selector.register(self.running[-1].output, selectors.EVENT_READ, self.running[-1])
 
     def _next(self) -> Task | None:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.coding.chain import start_words
 from pipeline.coding.codebook import Codebook, learn
@@ -16,7 +15,6 @@ from pipeline.coding.lossy import describe, file_bytes
 from pipeline.coding.packing import pack
 from pipeline.evaluation.structure import distortion
 from pipeline.models.vlae import LatentVariableModel
-from pipeline.progress import HIDDEN
 from pipeline.saved import SavedModel
 from pipeline.seeding import stream
 
@@ -34,7 +32,7 @@ def packed_bits(run: SavedModel, images: np.ndarray) -> dict[str, float]:
     """Bits on disk of each of images (N, C, H, W) uint8, packed as one file, with and without what it starts with."""
     most = MOST_NUMBERS // (images[0].size * (COLOR_SHARE if images.shape[1] == 3 else 1))
     images = images[: max(1, most)]
-    size, start = len(pack(run, images)), start_words(run.model).nbytes
+    size, start = len(pack(run, images, silent=True)), start_words(run.model).nbytes
     bits = {"coded_bits": 8 * size / len(images), "coded_bits_after_start": 8 * (size - start) / len(images)}
     return {**bits, "coded_images": len(images)}
 
@@ -74,8 +72,7 @@ def encoded(run: SavedModel, valid: np.ndarray, test: np.ndarray, seed: int) -> 
 def _measured(run: SavedModel, book: Codebook, images: Tensor, seed: int) -> dict[str, float]:
     """A row of CURVE; of every image one decoding is compared with it."""
     assert isinstance(run.model, LatentVariableModel)
-    parts = tqdm(images.split(COMPARED), unit="batch", disable=HIDDEN)
-    found = [one for some in parts for one in describe(run.model, book, some)]
+    found = [one for some in images.split(COMPARED) for one in describe(run.model, book, some)]
     sizes, rng = [file_bytes(book, one.cells) for one in found], stream(seed, "encoded")
     z = run.model.prior.transform(book.noise(np.stack([one.cells for one in found])))
     drawn = run.model.decompress(z, rng)  # all at once: one by one takes most of an evaluation

@@ -61,17 +61,17 @@ def identity(run: SavedModel) -> bytes:
     return digest.digest()
 
 
-def pack(run: SavedModel, images: np.ndarray) -> bytes:
+def pack(run: SavedModel, images: np.ndarray, silent: bool = False) -> bytes:
     """A file of images (N, C, H, W) uint8, N from 0 on; ValueError if they are not of the model's kind.
 
-    They are pushed from the last to the first, so that reading begins with the first.
+    They are pushed from the last to the first, so that reading begins with the first. `silent`: without a bar.
     """
     shape = run.model.image_shape
     if images.dtype != np.uint8 or images.shape[1:] != shape:
         raise ValueError(f"images are {images.dtype} {images.shape}: must be uint8 (N, {', '.join(map(str, shape))})")
     writer = Writer(run.model)
     left = len(images)
-    with tqdm(total=left, unit="image", disable=HIDDEN) as bar:
+    with tqdm(total=left, unit="image", disable=silent or HIDDEN) as bar:
         while left:
             size = min(left, writer.fits)
             writer.push(_batch(run.model, images[left - size : left]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -29,10 +31,14 @@ def per_image(model: Model, images: Tensor, importance_samples: int, seed: int) 
     `reconstruction` and `kl` are means over the same K draws; their sum is −ELBO. `nll_k16` is the same bound with
     K = 16, the mean over as many disjoint groups of the draws as there are.
     """
-    batches = tqdm(images.split(IMAGES_AT_ONCE), unit="batch", disable=HIDDEN)
-    return pd.concat(
-        [of_batch(model, *each, importance_samples, seed) for each in enumerate(batches)], ignore_index=True
-    )
+    batches = tqdm(by_batch(model, images, importance_samples, seed), unit="batch", disable=HIDDEN)
+    return pd.concat([batch() for batch in batches], ignore_index=True)
+
+
+def by_batch(model: Model, images: Tensor, importance_samples: int, seed: int) -> list[Callable[[], pd.DataFrame]]:
+    """`per_image` in pieces, the rows of IMAGES_AT_ONCE images each."""
+    batches = enumerate(images.split(IMAGES_AT_ONCE))
+    return [partial(of_batch, model, number, batch, importance_samples, seed) for number, batch in batches]
 
 
 def of_batch(model: Model, number: int, batch: Tensor, importance_samples: int, seed: int) -> pd.DataFrame:

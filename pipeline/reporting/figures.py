@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import paper
+from pipeline import forked, paper
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import code_charts, known_charts
 from pipeline.reporting.charts import GREY, chart, colours, legend, told
@@ -40,16 +40,24 @@ class Picture:
 
 
 class Gallery:
-    """The pictures drawn so far, by the stem of their file."""
+    """The pictures by the stem of their file, and the charts that are still to be drawn."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.pictures: dict[str, Picture] = {}
+        self.charts: dict[str, tuple[Sequence[str], Callable[[], str]]] = {}
 
     def chart(self, stem: str, datasets: Sequence[str], draw: Callable[[Path], str]) -> None:
-        """Draw one; `draw` writes a file and says what it shows, or nothing where there is nothing to draw."""
-        if alt := draw(self.folder / f"{stem}.png"):
-            self.pictures[stem] = Picture(f"{stem}.png", alt.replace("-", "−") if " -" in alt else alt, tuple(datasets))
+        """Note one; `draw` writes a file and says what it shows, or nothing where there is nothing to draw."""
+        self.charts[stem] = tuple(datasets), partial(draw, self.folder / f"{stem}.png")
+
+    def draw_charts(self, processes: int) -> None:
+        """Draw those that are noted, in so many processes."""
+        told = forked.run([draw for _, draw in self.charts.values()], processes)
+        for (stem, (datasets, _)), future in zip(self.charts.items(), told, strict=True):
+            if alt := future.result():
+                alt = alt.replace("-", "−") if " -" in alt else alt
+                self.pictures[stem] = Picture(f"{stem}.png", alt, tuple(datasets))
 
     def sheet(self, stem: str, dataset: str, sheet: np.ndarray | bytes, alt: str, photo: bool = False) -> None:
         """Store a sheet of images, or a picture as it is."""
@@ -69,6 +77,7 @@ def draw_all(
     tables: Mapping[str, Sequence[Record]],
     baselines: Mapping[str, pd.DataFrame],
     folder: Path,
+    processes: int,
 ) -> dict[str, Picture]:
     """Draw everything that can be drawn: this run's and what is published by data set, the paper's tables by number."""
     gallery = Gallery(folder)
@@ -90,6 +99,7 @@ def draw_all(
         alt = f"64 training images of {dataset.name}, in rows of 8"
         sheet = sheets.data_sheet(dataset.train[chosen])
         gallery.sheet(f"data-{dataset.name}", dataset.name, sheet, alt, dataset.kind == "color")
+    gallery.draw_charts(processes)
     return gallery.pictures
 
 

@@ -69,8 +69,9 @@ def write_report(
     datasets: Sequence[Dataset],
     baselines: Mapping[str, pd.DataFrame],
     folder: Path,
+    processes: int = 1,
 ) -> None:
-    """Write metrics, tables/, figures/ and the pages under `folder`.
+    """Write metrics, tables/, figures/ and the pages under `folder`; charts are drawn in so many processes.
 
     `baselines` are what `evaluate_data` measured by data set without a model: codecs, or densities of colour images.
     """
@@ -89,7 +90,7 @@ def write_report(
         write_csv(records, folder / "tables" / f"{name}.csv")
     for name, frame in baselines.items():
         write_csv(frame, folder / "tables" / f"baselines-{name}.csv")
-    pictures = draw_all(here, longer, datasets, tables, baselines, folder / "figures")
+    pictures = draw_all(here, longer, datasets, tables, baselines, folder / "figures", processes)
     claims = decided(judged)
     shown = [one for records in tables.values() for one in records if one["own"] and one["ours"] is not None]
     sections = dict.fromkeys(claim.section for claim in claims)

@@ -72,7 +72,7 @@ def baselines(datasets):
 
 @pytest.fixture(scope="module")
 def write(runs, published, params, datasets, baselines):
-    return lambda folder: write_report(params, runs, published, datasets, baselines, folder)
+    return lambda folder, *processes: write_report(params, runs, published, datasets, baselines, folder, *processes)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,8 @@ def plain(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r'data:image/[^"]+|<style>.*?</style>', "", page, flags=re.S)))
 
 
-def test_two_renders_are_equal_bytes(report, write, tmp_path):
-    write(tmp_path)
+def test_two_renders_are_equal_bytes_whether_one_process_draws_or_two(report, write, tmp_path):
+    write(tmp_path, 2)
     assert files(report) == files(tmp_path)
 
 

@@ -15,6 +15,7 @@ UNWATCHED = {
     "stages/launching.py": "where a stage runs",
     "stages/resumable.py": "where a stage runs",
     "pipeline/__init__.py": "names of the public interface",
+    "pipeline/forked.py": "how many processes",
     "pipeline/progress.py": "whether bars are shown",
     "pipeline/errors.py": "names of errors",
     "pipeline/caches.py": "where files are kept from run to run",

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import PIXELCNN, VLAE, binary_images
 from tiny_project import write_project
 
@@ -21,7 +22,7 @@ OPTIONAL = {
 }  # fmt: skip
 
 
-def evaluated(folder, monkeypatch, block, test_images):
+def evaluated(folder, monkeypatch, block, test_images, processes=1):
     """metrics.json of an untrained model."""
     write_project(folder)
     monkeypatch.chdir(folder)
@@ -31,7 +32,7 @@ def evaluated(folder, monkeypatch, block, test_images):
                    labels[:test_images])  # fmt: skip
     config = {"model_config": block, "image_shape": SHAPE, "data_sha256": data.sha256()}
     save_run(folder, build_model(block, SHAPE), config)
-    evaluate.evaluate(load_params(), data, folder, 0)
+    evaluate.evaluate(load_params(), data, folder, 0, processes)
     return json.loads((folder / "metrics.json").read_text())
 
 
@@ -51,6 +52,18 @@ def test_a_measure_that_cannot_be_taken_says_so_and_lets_the_others_through(tmp_
 @pytest.mark.parametrize("block", [VLAE, PIXELCNN])
 def test_nothing_is_missing_from_a_usual_evaluation(tmp_path, monkeypatch, block):
     assert "missing" not in evaluated(tmp_path, monkeypatch, block, 6)
+
+
+def test_several_processes_write_the_same_bytes_as_one(tmp_path, monkeypatch):
+    written = []
+    for processes in (1, 3):
+        torch.manual_seed(0)  # the weights are the same
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        evaluated(folder, monkeypatch, VLAE, 6, processes)
+        written.append({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+    assert {"metrics.json", "per_image.csv", "panels.npz", "encoded.csv"} <= set(written[0])
+    assert written[0] == written[1]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from pipeline.schema import ParamError
-from stages import cores
+from stages import cores, side_by_side
 from stages.running import Running
 from stages.screen import Screen
 from stages.side_by_side import SideBySide, Task, TaskError
@@ -52,6 +53,13 @@ def test_each_waits_for_what_it_needs_and_the_most_needed_comes_first(tmp_path):
     assert log.read_text().split() == ["a", "b1", "c1", "b2", "c2", "report", "alone"]
 
 
+def test_the_last_one_may_have_the_processes_of_all(monkeypatch):
+    monkeypatch.setattr(side_by_side, "cores", lambda: 3)
+    told = run([task("a", "echo $JOBS"), task("b", "echo $JOBS", "a"), task("c", "echo $JOBS", "b")], 2)
+    assert re.findall(r"^(\w): (\d)$", told, re.MULTILINE) == [("a", "1"), ("b", "1"), ("c", "2")]
+    assert "a: 3\n" in run([task("a", "echo $JOBS")], at_once=50)  # on a cluster, whose cores are others
+
+
 def test_what_is_done_does_not_run_but_counts():
     told = run([task("a", "exit 1", is_done=True), task("b", "true", "a"), task("c", "true", kind="report")], 1)
     assert "training 2 of 2: b done in 0 s" in told
@@ -87,7 +95,7 @@ def test_a_signal_stops_all_and_waits_for_them(tmp_path, number):
 
 
 def test_a_bar_is_how_far_it_is_and_no_line():
-    running, lines, over = Running("a", "", (sys.executable, "-c", BAR)), [], False
+    running, lines, over = Running("a", "", (sys.executable, "-c", BAR), 1), [], False
     while not over:
         told, over = running.read()
         lines += told
