@@ -20,7 +20,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 SlurmUser=root
-AuthInfo=socket={folder}/munge/socket,cred_expire={requeue}
+AuthInfo=socket={folder}/munge/socket,cred_expire={seconds}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -59,8 +59,8 @@ def one_node_slurm(folder: Path) -> Iterator[str]:
         (folder / name).mkdir()
     (munge / "key").write_bytes(os.urandom(1024))
     (munge / "key").chmod(0o400)
-    values = {"folder": folder, "host": host, "ports": _free_ports(), "cores": os.cpu_count(), "requeue": REQUEUE_SECONDS}
-    configuration.write_text(CONFIGURATION.format(**values))
+    values = {"folder": folder, "host": host, "ports": _free_ports(), "cores": os.cpu_count()}
+    configuration.write_text(CONFIGURATION.format(**values, seconds=REQUEUE_SECONDS))
     files = [f"--{name}-file={munge / name}" for name in ("key", "pid", "log", "seed")]
     commands = (
         ["munged", "--foreground", "--force", f"--socket={munge}/socket", *files],
