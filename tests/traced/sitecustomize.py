@@ -5,7 +5,9 @@ import sys
 
 if "DVC_STAGE" in os.environ:
     project = os.environ["DVC_ROOT"] + os.sep
-    notes = open(os.path.join(os.environ["VLAE_TRACED"], os.environ["DVC_STAGE"]), "a", encoding="utf-8")  # noqa: SIM115
+    file = os.path.join(os.environ["VLAE_TRACED"], os.environ["DVC_STAGE"])
+    # By lines: a fork ends without the rest of its buffer.
+    notes = open(file, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
     def note(event: str, arguments: tuple) -> None:
         """Audit hook: files opened for reading, by their path from the project's folder."""
