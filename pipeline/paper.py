@@ -169,7 +169,7 @@ CIFAR10 = Table(
         Row("Deep Diffusion", 5.40, group=_VARIATIONAL),
         Row("Convolutional DRAW", 3.58, group=_VARIATIONAL),
         Row("ResNet VAE with IAF", 3.11, group=_VARIATIONAL),
-        _own("ResNet VLAE", 3.04, "resnet_vlae", group=_VARIATIONAL),
+        _own("ResNet VLAE", 3.04, "resnet_vlae", "medium_7x4", "narrow_7x4", group=_VARIATIONAL),
         _own("DenseNet VLAE", 2.95, "densenet_vlae", best=True, group=_VARIATIONAL),
     ),
     footnotes={
