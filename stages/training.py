@@ -54,6 +54,7 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
         validate_every=budget.training.validate_every,
         seed=seed,
         shards=training.shards,
+        optimizer=block.optimizer,
         checkpoint_seconds=params.checkpoint_seconds,
         seconds=None if minutes is None else 60 * minutes,
     )

@@ -38,6 +38,7 @@ def trained(case: str, workers: Workers, folder: Path) -> State:
     plan = Plan(
         steps=50, learning_rate=0.01, decay_fraction=0.5, polyak=0.9, objective=Objective(rule, target, 40),
         bfloat16=False, validate_every=25, seed=0, shards=SHARDS[kind], checkpoint_seconds=1e9,
+        optimizer="muon" if kind == "color" else "adamax",
     )  # fmt: skip
     batches = Batches((images(64, shape) * level).to(torch.uint8), kind == "binary", 16, plan.seed)
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from pipeline.config.names import (
     KernelSize,
     NonNegative,
     Objective,
+    Optimizer,
     Scaling,
     Stage,
     Width,
@@ -65,6 +66,7 @@ class ModelConfig(_Block):
     objective: Objective = "free_bits"
     free_bits: NonNegative = 0.01
     annealing_fraction: Fraction = 0.5
+    optimizer: Optimizer = "adamax"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +97,7 @@ class ColorModelConfig(_Block):
     objective: Objective = "soft_free_bits"
     free_bits: NonNegative = 0.05
     annealing_fraction: Fraction = 0.5
+    optimizer: Optimizer = "adamax"
 
 
 Block = ModelConfig | ColorModelConfig

@@ -33,6 +33,7 @@ Loader = Annotated[
 KernelSize = Literal[3, 5, 7, 9, 11]
 Window = Literal["3x2", "4x2", "5x3", "6x3", "7x4", "8x4", "9x5"]
 Objective = Literal["elbo", "free_bits", "soft_free_bits", "annealing"]
+Optimizer = Literal["adamax", "muon"]
 BINARY_DATASETS = ("mnist5k", "mnist_static", "mnist_dynamic", "omniglot", "omniglot_rebuilt", "caltech101")
 ColorDataset = Literal["photos", "cifar10"]
 Kind = Literal["binary", "color"]

@@ -113,7 +113,9 @@ def _spread(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
 def _training(config: dict[str, Any], metrics: dict[str, Any]) -> dict[str, str]:
     weights = f"{config['parameters']:,} in {config['stored_precision']}"
     objective = {} if metrics["exact"] else {"objective": f"`{config['model_config']['objective']}`"}
+    optimizer = config["model_config"].get("optimizer", "adamax")
     return objective | {
+        "optimizer": optimizer.title(),
         "images": f"`{config['training']['images']}` of `{config['dataset']}`, SHA-256 `{config['data_sha256'][:12]}…`",
         "length": f"{config['steps']:,} steps of {config['batch_size']}: {config['epochs']:.1f} epochs",
         "cost": f"{config['train_minutes']:.0f} minutes on {config['processor']}, {config['precision']}",

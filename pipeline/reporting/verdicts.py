@@ -121,6 +121,8 @@ def deviations(training: Training) -> list[str]:
             found.append(f"maps of z at {block['conditioning_scale']} of their scale at first")
         if block["objective"] != (usual := _usual(training)["objective"]):
             found.append(f"{OBJECTIVES[block['objective']]} instead of {OBJECTIVES[usual]}")
+    if block.get("optimizer", "adamax") != "adamax":  # unsaid by trainings before there was a choice
+        found.append(f"trained by {block['optimizer'].title()} instead of Adamax")
     if config["steps"] < config["steps_planned"]:
         found.append(f"stopped after {config['steps']:,} of {config['steps_planned']:,} steps")
     if starts := config.get("starts"):

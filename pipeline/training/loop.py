@@ -1,4 +1,4 @@
-"""The training loop: Adamax, an objective, Polyak averaging, a learning curve, and resumption to the same bits."""
+"""The training loop: optimizer, objective, Polyak averaging, a learning curve, and resumption to the same bits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.training.history import COLUMNS
 from pipeline.training.objectives import Objective
 from pipeline.training.shards import Shards, noise_seeds
-from pipeline.training.updates import Updates
+from pipeline.training.updates import Optimizer, Updates
 from pipeline.training.workers import Workers
 
 INITIALIZATION_IMAGES = 512
@@ -46,6 +46,7 @@ class Plan:
     shards: int
     checkpoint_seconds: float
     seconds: float | None = None
+    optimizer: Optimizer = "adamax"
 
     def identity(self) -> dict[str, Any]:
         """All of it that decides the weights and the history."""
@@ -166,7 +167,7 @@ def begin(
     workers.start_alike(model)
     state = State(
         model,
-        Updates(model, plan.polyak),
+        Updates(model, plan.polyak, plan.optimizer),
         Shards(model, plan.objective, plan.bfloat16, plan.shards, workers),
         plan.objective.first_weight,
     )

@@ -1,4 +1,7 @@
-"""The update of the weights: Adamax, then Polyak averaging (Appendix A); the averaged weights are those evaluated."""
+"""The update of the weights: Adamax, then Polyak averaging (Appendix A); the averaged weights are those evaluated.
+
+Where a model asks for Muon, which is not the paper's, the kernels of its convolutions move by that.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,35 @@ import copy
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.fast.library import Compiled, checked, in_parts
+from pipeline.training.muon import move_kernels
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+KERNEL = 4
+"""Axes of a convolution's kernel. For the large matrices of a MADE Muon would cost more than all else in a step."""
 one_pass = Compiled(
     "adamax.cpp",
     "update",
     [ctypes.c_long, ctypes.c_long, ctypes.c_int, *[ctypes.c_void_p] * 7, *[ctypes.c_float] * 4],
 )
+Optimizer = Literal["adamax", "muon"]
 Trained = TypeVar("Trained", bound=nn.Module)
 
 
 @dataclass
 class Moments:
-    """What Adamax keeps of a parameter, and the average of its values; `steps` is how often it had a gradient."""
+    """What is kept of a parameter, and the average of its values; `steps` is how often it had a gradient for Adamax."""
 
     weights: nn.Parameter
     average: nn.Parameter
     mean: Tensor
     maximum: Tensor
+    by_muon: bool = False
     steps: int = 0
 
 
@@ -39,15 +47,17 @@ class Updates(Generic[Trained]):
     d = min(`decay`, (1 + t) / (10 + t)) at update t = 1, 2, …, so that a run much shorter than the paper's is not an
     average with its random start; with the paper's 0.998 the warm-up ends at update 4,490.
 
-    On a CPU with a C++ compiler all of an update is one pass over memory, unless `compiled` is set to False.
+    On a CPU with a C++ compiler all of an update by Adamax is one pass over memory, unless `compiled` is set to False.
     """
 
-    def __init__(self, model: Trained, decay: float) -> None:
+    def __init__(self, model: Trained, decay: float, optimizer: Optimizer = "adamax") -> None:
         self.model, self.decay, self.average = model, decay, copy.deepcopy(model)
         self.moments = [
             Moments(weights, average, torch.zeros_like(weights), torch.zeros_like(weights))
             for weights, average in zip(model.parameters(), self.average.parameters(), strict=True)
         ]
+        for one in self.moments:
+            one.by_muon = optimizer == "muon" and one.weights.dim() == KERNEL
         self.count = 0
         self.compiled = True
 
@@ -56,14 +66,16 @@ class Updates(Generic[Trained]):
         self.count += 1
         share = 1 - min(self.decay, (1 + self.count) / (10 + self.count))
         moving = [one for one in self.moments if one.weights.grad is not None]
-        for one in moving:
+        _muon([one for one in moving if one.by_muon], learning_rate)
+        by_adamax = [one for one in moving if not one.by_muon]
+        for one in by_adamax:
             one.steps += 1
-        rates = [learning_rate / (1 - BETA1**one.steps) for one in moving]
-        if self.compiled and moving and one_pass.takes(self.model):
-            _in_one_pass(moving, rates, share)
-            _follow([one for one in self.moments if one.weights.grad is None], share)
+        rates = [learning_rate / (1 - BETA1**one.steps) for one in by_adamax]
+        if self.compiled and by_adamax and one_pass.takes(self.model):
+            _in_one_pass(by_adamax, rates, share)
+            _follow([one for one in self.moments if one.by_muon or one.weights.grad is None], share)
         else:
-            _adamax(moving, rates)
+            _adamax(by_adamax, rates)
             _follow(self.moments, share)
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,6 +109,12 @@ def _adamax(moving: Sequence[Moments], rates: list[float]) -> None:
     torch._foreach_add_(sizes, EPSILON)
     torch._foreach_maximum_(maxima, sizes)
     torch._foreach_addcdiv_(weights, means, maxima, [-rate for rate in rates])
+
+
+def _muon(kernels: Sequence[Moments], learning_rate: float) -> None:
+    if kernels:
+        gradients = [_gradient(one) for one in kernels]
+        move_kernels([one.weights for one in kernels], gradients, [one.mean for one in kernels], learning_rate)
 
 
 def _follow(moments: Sequence[Moments], share: float) -> None:
