@@ -22,14 +22,11 @@ from pipeline.training.checkpoints import checkpoint_path, code_sha256, require_
 from pipeline.training.history import read_history, write_history
 from pipeline.training.loop import Earlier, Plan, State, initialize_from, train
 from pipeline.training.objectives import Objective
-from pipeline.training.updates import one_pass
+from pipeline.training.updates import NETWORK, one_pass
 from stages import PUBLISHED, file_sha256, run_folder
 from stages.machine import commit, processor, resolve_bfloat16, resolve_device
 from stages.stopping import stop_signals
 from stages.workers import resolve_workers
-
-NETWORK = "decoder.network."
-"""Begins the names of the weights of an autoregressive decoder, but for the generator of its maps."""
 
 
 def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, minutes: float | None) -> None:

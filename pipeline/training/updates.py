@@ -1,6 +1,6 @@
 """The update of the weights: Adamax, then Polyak averaging (Appendix A); the averaged weights are those evaluated.
 
-Where a model asks for Muon, which is not the paper's, the kernels of its convolutions move by that.
+Where a model asks for Muon, which is not the paper's, the kernels of its autoregressive network move by that.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from pipeline.fast.library import Compiled, checked, in_parts
 from pipeline.training.muon import move_kernels
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-KERNEL = 4
-"""Axes of a convolution's kernel. For the large matrices of a MADE Muon would cost more than all else in a step."""
+NETWORK, KERNEL = ("network.", "decoder.network."), 4
+"""Begin the names of the weights of an autoregressive decoder, but for the generator of its maps; axes of a kernel.
+
+Muon moves all kernels alike however weak their gradients are, and an encoder whose z is not yet of use has only noise:
+moved by that it forgets what it saw, and z stays empty.
+"""
 one_pass = Compiled(
     "adamax.cpp",
     "update",
@@ -56,8 +60,8 @@ class Updates(Generic[Trained]):
             Moments(weights, average, torch.zeros_like(weights), torch.zeros_like(weights))
             for weights, average in zip(model.parameters(), self.average.parameters(), strict=True)
         ]
-        for one in self.moments:
-            one.by_muon = optimizer == "muon" and one.weights.dim() == KERNEL
+        for (name, weights), one in zip(model.named_parameters(), self.moments, strict=True):
+            one.by_muon = optimizer == "muon" and name.startswith(NETWORK) and weights.dim() == KERNEL
         self.count = 0
         self.compiled = True
 

@@ -260,7 +260,7 @@ def test_a_released_model_begins_with_encoder_prior_and_generator_of_another(pro
     same = {name for name in own if name in given and own[name].shape == given[name].shape
             and torch.allclose(own[name], given[name], atol=1e-4)}  # fmt: skip
     assert {name for name in own if not name.startswith(training.NETWORK)} <= same
-    assert not {name for name in same if name.startswith(f"{training.NETWORK}pointwise") and "direction" in name}
+    assert not {name for name in same if name.startswith("decoder.network.pointwise") and "direction" in name}
     assert released.config["begins_with"]["model_sha256"] == file_sha256(
         training.run_folder("textures", "textures_window", 0) / "model.safetensors"
     )
