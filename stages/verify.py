@@ -89,7 +89,7 @@ def verify(device: torch.device, folder: Path) -> Verification:
     others = {seed: read_evaluation(path) for seed, path in seed_folders(folder).items()}
     if faults := seeds_faults(published, others):
         raise DataError("; ".join(faults))
-    chosen = choose(len(dataset.test))
+    chosen = choose(len(dataset.test), dataset.kind)
     images = torch.from_numpy(dataset.test[chosen]).float().to(device)
     model = load_run(folder, device).model
     few = images[: at_published_k(metrics)]

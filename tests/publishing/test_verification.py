@@ -39,7 +39,7 @@ def published(exact: bool = False) -> tuple[dict, dict]:
 
 def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | None = None, kl_shift: float = 0.0):
     """Beside a fresh evaluation with K = 64 whose NLL and KL are higher by so many nats."""
-    chosen = choose(COUNT)
+    chosen = choose(COUNT, "binary")
     evaluated = HARD + (0 if metrics["exact"] else 0.4) * NOISE[1] if fresh is None else fresh
     kl = np.zeros(COUNT) if metrics["exact"] else CODE + 0.4 * NOISE[2] + kl_shift
     nats = {"nll": evaluated[chosen] + shift, "kl": kl[chosen]}
@@ -53,7 +53,7 @@ def judged(metrics: dict, table: dict, shift: float = 0.0, fresh: np.ndarray | N
 def test_the_same_model_is_verified(exact):
     result = judged(*published(exact))
     assert result.faults == []
-    assert (result.images, result.samples) == (IMAGES, 0 if exact else 64)
+    assert (result.images, result.samples) == (IMAGES["binary"], 0 if exact else 64)
     assert result.nll.verified.value == pytest.approx(result.nll.published, abs=1.5)
     assert abs(result.nll.difference.value) < 0.03
     assert exact == (result.kl is None)
@@ -143,8 +143,8 @@ def test_a_difference_within_the_tolerance_is_not_judged():
 
 def test_an_exact_nll_is_compared_image_by_image():
     metrics, table = published(exact=True)
-    table["nll"][choose(COUNT)[5]] += 0.01
-    table["nll"][choose(COUNT)[6]] -= 0.01
+    table["nll"][choose(COUNT, "binary")[5]] += 0.01
+    table["nll"][choose(COUNT, "binary")[6]] -= 0.01
     (fault,) = judged(metrics, table).faults
     assert "which is exact, is off by 0.01" in fault
 
@@ -157,7 +157,7 @@ def test_a_mean_that_is_not_that_of_the_images_is_found():
 
 def test_a_mean_far_from_the_evaluated_images_is_found_though_the_difference_is_right():
     metrics, table = published()
-    others = np.setdiff1d(np.arange(COUNT), choose(COUNT))
+    others = np.setdiff1d(np.arange(COUNT), choose(COUNT, "binary"))
     table["nll"][others] -= 10  # images that are not evaluated again
     (fault,) = judged(metrics | {"nll": table["nll"].mean()}, table).faults
     assert "is outside" in fault
@@ -178,10 +178,10 @@ def test_images_are_compared_at_a_k_that_was_published(exact, published_k, expec
 
 
 def test_the_choice_of_images_is_fixed_and_without_repetition():
-    assert np.array_equal(choose(COUNT), choose(COUNT))
-    assert len(np.unique(choose(COUNT))) == IMAGES
-    assert choose(COUNT).max() >= IMAGES
-    assert choose(40).tolist() == list(range(40))
+    assert np.array_equal(choose(COUNT, "binary"), choose(COUNT, "binary"))
+    assert len(np.unique(choose(COUNT, "binary"))) == IMAGES["binary"]
+    assert choose(COUNT, "binary").max() >= IMAGES["binary"]
+    assert choose(40, "binary").tolist() == list(range(40))
 
 
 def test_no_run_has_the_noise_of_the_verification():
