@@ -84,6 +84,7 @@ class ColorModelConfig(_Block):
     prior: Literal["gaussian", "af", "none"]
     decoder: Literal["factorized", "pixelcnnpp"]
     latent_maps: Annotated[int, Range(2, 4096)] = 16
+    luma_map: bool = False  # the first of these is the luma of blocks of 4×4, and the decoder is told it
     channels: Width = 48
     inner_channels: Width = 96
     flow_steps: Depth = 6

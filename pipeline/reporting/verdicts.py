@@ -105,6 +105,8 @@ def architecture_deviations(training: Training) -> list[str]:
         keys.append("context")
     sizes = [(key.replace("_", " "), _size(block[key]), _size(usual[key])) for key in keys]
     found = [f"{name} {size} instead of {papers}" for name, size, papers in sizes if size != papers]
+    if block.get("luma_map"):
+        found.append("first map of z told the luma of blocks")
     if first := block.get("first_kernel_size"):
         found.append(f"first mask {first}×{first}")
     tied = training.dataset == paper.STATIC

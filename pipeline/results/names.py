@@ -77,7 +77,8 @@ def composition(block: dict[str, Any]) -> str:
     flow = f"of {block['flow_steps']} steps"
     posterior = f"IAF posterior {flow}" if block["posterior"] == "iaf" else f"{block['posterior']} posterior"
     prior = f"AF prior {flow}" if block["prior"] == "af" else f"{block['prior']} prior"
-    size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps,"
+    first = " (the first: luma)" if block.get("luma_map") else ""
+    size = f"{block['latent_dim']}-d" if "latent_dim" in block else f"{block['latent_maps']} maps{first},"
     return f"{size} {posterior}; {prior}; {decoder}; {OBJECTIVES[block['objective']]}"
 
 

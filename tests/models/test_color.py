@@ -1,13 +1,15 @@
 """The models of colour images as wholes: bounds, shapes, networks, and what is refused."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import COLOR_VLAE, color_images
 
 from pipeline import build_model
 from pipeline.config import ColorModelConfig
+from pipeline.evaluation.structure import coarse, luma
 from pipeline.fast import accelerate
-from pipeline.models.color import BLOCKS, DenseBlock, MapGenerator, MapPosterior, trunk
+from pipeline.models.color import BLOCKS, CoarseMaps, DenseBlock, MapGenerator, MapPosterior, trunk
 from pipeline.models.layers import initialize
 from pipeline.schema import ParamError
 
@@ -15,6 +17,7 @@ SHAPE = (3, 8, 12)
 BLOCKS_OF_PARTS = [
     COLOR_VLAE,
     COLOR_VLAE | {"network": "densenet", "grayscale": True},
+    COLOR_VLAE | {"luma_map": True},
     COLOR_VLAE | {"posterior": "iaf", "prior": "gaussian", "decoder": "factorized"},
     COLOR_VLAE | {"decoder": "factorized"},
 ]
@@ -81,6 +84,34 @@ def test_z_is_not_mostly_noise_at_the_start():
     assert mean.std().item() == pytest.approx(1, rel=0.01)
     assert log_scale.mean().item() == pytest.approx(-2, abs=0.01)
     assert log_scale.std().item() == pytest.approx(0.1, rel=0.02)
+
+
+def test_the_luma_map_holds_the_means_of_blocks():
+    model, x = initialized(COLOR_VLAE | {"luma_map": True}), color_images(8, SHAPE)
+    with torch.no_grad():
+        model.posterior.luma_gain.fill_(0.5)
+    mean, _, _ = model.posterior.encode(x)
+    expected = coarse(luma(x.numpy().astype(float))) / 127.5 - 1  # twice half of it
+    assert np.allclose(mean[:, :6].detach().numpy(), expected.reshape(8, -1), atol=1e-5)
+    plain, _, _ = initialized(COLOR_VLAE).posterior.encode(x)
+    assert mean.shape == plain.shape
+
+
+def test_a_value_of_the_luma_map_is_told_to_its_block_and_those_left_and_above():
+    told = CoarseMaps(5)
+    coarse = torch.randn(1, 1, 3, 4, generator=torch.Generator().manual_seed(0))
+    other = coarse.clone()
+    other[0, 0, 1, 2] += 1
+    changed = (told(coarse) != told(other)).any(1)[0]
+    expected = torch.zeros(12, 16, dtype=torch.bool)
+    expected[:8, 4:12] = True
+    assert torch.equal(changed, expected)
+
+
+def test_pixels_of_a_block_are_told_where_they_are():
+    maps = CoarseMaps(5)(torch.zeros(1, 1, 2, 2))[0]
+    assert torch.equal(maps[:, :4, :4], maps[:, 4:, 4:])
+    assert len(maps[:, :4, :4].flatten(1).unique(dim=1).T) == 16
 
 
 def test_paper_sizes_are_the_defaults():
