@@ -165,6 +165,20 @@ def test_which_hypothesis_fits_best_is_computed():
     assert f"without that number it is {told[2]} and {told[3]}" in page
 
 
+RECORDS = (ROOT / "docs/records.md").read_text(encoding="utf-8").partition("## The ladder")[2].partition("\n## ")[0]
+
+
+def test_the_ladder_of_records_is_what_was_published():
+    dataset = ""
+    for line in re.findall(r"^\| (?!data |---).*$", RECORDS, flags=re.MULTILINE):
+        place, model, _, *told = (cell.strip() for cell in line.strip("|").split("|"))
+        dataset = FOLDERS[place] if place else dataset
+        found = metrics(dataset, model.strip("`"))
+        numbers = (f"{found['nll']:.2f}", f"{found['importance_samples']:,}", f"{found['kl_nats']:.2f}")
+        assert told[:4] == [*numbers, f"{found['train_minutes']:.0f}"]
+    assert dataset == FOLDERS["Caltech-101"]
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("published/*/*/bounds.json")), ids=lambda path: path.parent.name)
 def test_bounds_from_both_sides_are_those_of_the_published_weights(path):
     bounds = json.loads(path.read_text(encoding="utf-8"))
