@@ -170,7 +170,7 @@ RECORDS = (ROOT / "docs/records.md").read_text(encoding="utf-8").partition("## T
 
 def test_the_ladder_of_records_is_what_was_published():
     dataset = ""
-    for line in re.findall(r"^\| (?!data |---).*$", RECORDS, flags=re.MULTILINE):
+    for line in re.findall(r"^\| (?!data ).*$", RECORDS, flags=re.MULTILINE):
         place, model, _, *told = (cell.strip() for cell in line.strip("|").split("|"))
         dataset = FOLDERS[place] if place else dataset
         found = metrics(dataset, model.strip("`"))
