@@ -225,12 +225,12 @@ def test_the_overrides_of_every_documented_command_are_accepted(tmp_path):
         for flag, override in itertools.pairwise(words):
             if flag == "-S":
                 name, _, value = override.partition("=")
-                *path, last = name.split(".")
+                *path, last = name.removeprefix("+").split(".")
                 inner = params
                 for key in path:
                     inner = inner[key]
                 one = value if value.startswith("[") else value.split(",")[0]  # without brackets: one run for each
-                assert last in inner, override
+                assert (last in inner) != name.startswith("+"), override  # +: Hydra's word for a key not there yet
                 inner[last] = yaml.safe_load(one)
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         load_params(tmp_path / "params.yaml")
