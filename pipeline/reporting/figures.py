@@ -16,6 +16,7 @@ from pipeline import forked, paper
 from pipeline.data.datasets import Dataset
 from pipeline.reporting import code_charts, known_charts
 from pipeline.reporting.charts import GREY, chart, colours, legend, told
+from pipeline.reporting.claims import EMPTY
 from pipeline.reporting.facts import Record
 from pipeline.results import sheets
 from pipeline.results.names import TITLES
@@ -136,8 +137,10 @@ def _sheet_alt(one: Training, kind: str) -> str:
     nll = f", NLL {one.nll:.2f} {'bits/dim' if one.color else 'nats'}" if one.metrics else ""
     if kind == "samples":
         return f"64 samples of {one.name} trained on {one.title}{nll}"
-    carried = f", {one.kl_bits:.1f} bits through z{nll}" if one.metrics else ""
-    return f"test images of {one.title}, each with its decompression by {one.name} to its right{carried}"
+    drawn = ", so a sample" if one.metrics and one.kl < EMPTY else ""
+    carried = f", {one.kl_bits:.1f} bits through z{drawn}{nll}" if one.metrics else ""
+    given = " (z is given the luma of 4×4 blocks)" if one.block.get("luma_map") else ""
+    return f"test images of {one.title}, each with its decompression by {one.name}{given} to its right{carried}"
 
 
 def dots(source: paper.Table, records: Sequence[Record], path: Path) -> str:

@@ -152,7 +152,7 @@ def claims_table(section: str, claims: Mapping[Claim, tuple[Outcome, list[Judged
     rows = []
     for claim, (outcome, judged) in claims.items():
         if claim.section == section:
-            measured = [f"{TITLES.get(one.dataset, one.dataset)}: {one.measured} ({one.outcome})" for one in judged]
+            measured = [f"{_place(one, judged)}: {one.measured} ({one.outcome})" for one in judged]
             said = [cell("{paper:+.2f}", {"paper": one.paper}) for one in judged if one.paper is not None]
             statement = claim.statement + (" (expected by us; no claim of the paper)" if claim.ours else "")
             cells = (statement, outcome, "; ".join(measured), "; ".join(dict.fromkeys(said)))
@@ -161,6 +161,12 @@ def claims_table(section: str, claims: Mapping[Claim, tuple[Outcome, list[Judged
                                    for one in all_))  # fmt: skip
     header = ("claim", "verdict", "measured", "difference in the paper")
     return Table(header, tuple(rows), "claims.csv", datasets) if rows else None
+
+
+def _place(one: Judged, judged: Iterable[Judged]) -> str:
+    """The data set; of two results on it the published one is named alone."""
+    twice = one.origin != "published" and [each.dataset for each in judged].count(one.dataset) > 1
+    return TITLES.get(one.dataset, one.dataset) + ", this run" * twice
 
 
 def bounds_table(records: Sequence[Record], dataset: str) -> Table | None:
