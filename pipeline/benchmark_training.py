@@ -177,11 +177,12 @@ class SomeTraining:
     def __init__(
         self, params: Params, name: str, bfloat16: bool, device: str = "cpu", batch: int = BATCH, shards: int = 1
     ) -> None:
-        self.plan = Plan(10**6, 0.002, 0.5, 0.998, Objective("free_bits", 7.84), bfloat16, 10**6, 0, shards, 1e9)
-        if name in params.color_models:
-            model, images = build_model(params.color_models[name], COLOR_SHAPE), some_colors(256)
-        else:
-            model, images = build_model(params.models[name], SHAPE), some_images(1280)
+        color = name in params.color_models
+        block = params.model(name, "color" if color else "binary")
+        model = build_model(block, COLOR_SHAPE if color else SHAPE)
+        images = some_colors(256) if color else some_images(1280)
+        free = Objective("free_bits", 7.84)
+        self.plan = Plan(10**6, 0.002, 0.5, 0.998, free, bfloat16, 10**6, 0, shards, 1e9, optimizer=block.optimizer)
         self.batches = Batches(images.byte().to(device), False, batch, 0)
         accelerate(model).to(device)
         self.state = begin(model, self.batches, self.plan, Path("no checkpoint"), None, Workers(shards))

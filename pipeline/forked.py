@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from typing import Any
 
 from tqdm import tqdm
@@ -26,10 +28,14 @@ def run(pieces: Sequence[Callable[[], Any]], processes: int = 1) -> list[Future[
     processes = min(processes, len(pieces))
     if processes <= 1 or sys.platform != "linux":
         return [_here(piece) for piece in tqdm(pieces, unit="part", disable=HIDDEN)]
-    with ProcessPoolExecutor(processes, get_context("fork"), _begin, (pieces,)) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _begin, (pieces,)) as pool:
         futures = [pool.submit(_piece, number) for number in range(len(pieces))]
-        for _ in tqdm(as_completed(futures), total=len(pieces), unit="part", disable=HIDDEN):
-            pass  # the bar begins once there are the forks: it has a thread, which does not survive one
+        try:
+            for _ in tqdm(as_completed(futures), total=len(pieces), unit="part", disable=HIDDEN):
+                pass  # the bar begins once there are the forks: it has a thread, which does not survive one
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # or it would go on to the last piece
+            raise
     return futures
 
 
@@ -46,6 +52,14 @@ def _begin(pieces: Sequence[Callable[[], Any]]) -> None:
     global _pieces
     _pieces = pieces
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # at Ctrl-C one process speaks
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A fork whose parent was killed would wait for ever, with the parent's output open."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    os._exit(1)
 
 
 def _piece(number: int) -> Any:

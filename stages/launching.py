@@ -64,7 +64,7 @@ def launch(work: Callable[[], None], name: str, jobs: Path) -> None:
     jobs.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=jobs))
     if sys.stderr.isatty():
-        os.environ["VLAE_PROGRESS"] = "1"  # the job's bar, too, is copied to here
+        os.environ["VLAE_PROGRESS"] = "shown"  # the job's bar, too, is copied to here
     with _interruptions() as interruptions:
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # submitit says twice what is wrong

@@ -4,8 +4,8 @@
     python -m stages.rented train --minutes 10 MODEL MODEL …    # there, in FOLDER
 
 What `train` leaves in FOLDER/back, copied here and into the next FOLDER as it is, is where the same command goes on:
-checkpoints in pieces under 16 MiB, and what is trained of each model. It needs torch, numpy, PyYAML, safetensors and
-tqdm, neither network nor DVC. Rows that find no room on the device end, and leave it to those before them.
+checkpoints in pieces under 16 MiB, and what is trained of each model. It needs torch, numpy, ruamel.yaml, safetensors
+and tqdm, neither network nor DVC. Rows that find no room on the device end, and leave it to those before them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -101,15 +102,21 @@ def _one(name: str, until: float, scale: str) -> None:
     """A training, in a process of its own with checkpoints of its own."""
     checkpoints, back = Path("checkpoints").absolute() / name, BACK / name
     os.environ["VLAE_CHECKPOINTS"] = str(checkpoints)
+    if _done(back):
+        print(f"{name}: done, in {back}")
+        return
     before = _brought(back, checkpoints)
     dataset = unpack(joined(IMAGES, "images"))
     params = dataclasses.replace(load_params(), scale=scale)
     seed, started = params.seed(None), time.monotonic()
-    run(params, params.model(name, "color"), dataset, name, seed, max(0.0, until - started) / 60)
-    seconds = time.monotonic() - started
     trained = run_folder(dataset.name, name, seed)
-    config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
-    _bring(trained, checkpoints, back, done=config["steps"] == config["steps_planned"])
+    try:
+        run(params, params.model(name, "color"), dataset, name, seed, max(0.0, until - started) / 60)
+    finally:  # a signal, too, ends it only once it has saved
+        if trained.exists():
+            _bring(trained, checkpoints, back)
+    seconds = time.monotonic() - started
+    config = _config(trained)
     rate = (config["steps"] - before) * config["batch_size"] / seconds
     memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB of the GPU" if torch.cuda.is_available() else "no GPU"
     print(
@@ -118,23 +125,38 @@ def _one(name: str, until: float, scale: str) -> None:
     )
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+def _done(folder: Path) -> bool:
+    """Whether all steps of what is there are made."""
+    return (folder / "config.json").exists() and _config(folder)["steps"] == _config(folder)["steps_planned"]
+
+
 def _brought(back: Path, checkpoints: Path) -> int:
-    """Put together the checkpoint that is brought back, and say at which step it is: 0 if there is none."""
+    """Put together the checkpoint that is brought back, unless a later one is here, and say at which step that is."""
     checkpoints.mkdir(parents=True, exist_ok=True)
-    steps = [0]
     for stem in {piece.stem for piece in back.glob("*.[0-9]*")}:
-        path = checkpoints / f"{stem}.pt"
-        path.write_bytes(joined(back, stem))
-        steps.append((load_checkpoint(path) or {"step": 0})["step"])
-    return max(steps)
+        path, brought = checkpoints / f"{stem}.pt", checkpoints / f"{stem}.brought"
+        brought.write_bytes(joined(back, stem))
+        if _step(brought) >= _step(path):
+            brought.replace(path)
+        brought.unlink(missing_ok=True)
+    return max(map(_step, checkpoints.glob("*.pt")), default=0)
 
 
-def _bring(trained: Path, checkpoints: Path, back: Path, done: bool) -> None:
+def _step(checkpoint: Path) -> int:
+    """Of the training that is saved there; 0 if none is."""
+    return (load_checkpoint(checkpoint) or {"step": 0})["step"]
+
+
+def _bring(trained: Path, checkpoints: Path, back: Path) -> None:
     """What is to be copied home: the checkpoint, or when all is done the model; configuration and history always."""
     shutil.rmtree(back, ignore_errors=True)
     back.mkdir(parents=True)
     for file in trained.iterdir():
-        if done or file.suffix != ".safetensors":
+        if _done(trained) or file.suffix != ".safetensors":
             shutil.copy(file, back)
     for file in checkpoints.glob("*.pt"):
         cut(file.read_bytes(), back, file.stem)

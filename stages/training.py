@@ -60,7 +60,8 @@ def run(params: Params, block: Block, dataset: Dataset, name: str, seed: int, mi
     config = _config(params, block, dataset, name, device.type, plan)
     earlier = None
     if training.start == "published":
-        earlier, config["starts"] = _earlier(PUBLISHED / dataset.name / name, config, block)
+        earlier, before = _earlier(PUBLISHED / dataset.name / name, config, block)
+        config |= before
     elif name in params.released_texture_models:
         folder = run_folder(dataset.name, params.released_from, seed)
         initialize_from(batches, model, seed)
@@ -106,8 +107,8 @@ def _config(params: Params, block: Block, dataset: Dataset, name: str, device: s
     }
 
 
-def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlier, list[dict[str, Any]]]:
-    """A published training to go on with; and its origin, after those of the trainings that it went on with itself.
+def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlier, dict[str, Any]]:
+    """A published training to go on with; and for config.json its origin, after those of what it went on with itself.
 
     ParamError if there is none or it is not the beginning of the training that `config` plans, OSError if damaged.
     """
@@ -129,7 +130,9 @@ def _earlier(folder: Path, config: dict[str, Any], block: Block) -> tuple[Earlie
     origin["model_sha256"] = file_sha256(folder / "model.safetensors")
     seconds = 60 * earlier.config["train_minutes"]
     history = read_history(folder / "history.csv")
-    return Earlier(earlier.model, steps, history, seconds), [*earlier.config.get("starts", []), origin]
+    before = {key: earlier.config[key] for key in ("begins_with",) if key in earlier.config}
+    before["starts"] = [*earlier.config.get("starts", []), origin]
+    return Earlier(earlier.model, steps, history, seconds), before
 
 
 def _with_the_code_of(folder: Path, model: Model) -> tuple[Earlier, dict[str, str]]:

@@ -49,6 +49,8 @@ def params_with(tmp_path: Path, changes: dict) -> Path:
         ({"models.vlae.free_bits": float("inf")}, ["models.vlae.free_bits", "inf", "a finite number"]),
         ({"checkpoint_seconds": float("inf")}, ["checkpoint_seconds", "inf", "a finite number"]),
         ({"models.vlae.first_kernel_size": 4}, ["models.vlae.first_kernel_size", "4", "3, 5, 7"]),
+        ({"models.vae.optimizer": "muon"}, ["models.vae.optimizer", "'muon'", "adamax"]),
+        ({"color_models.narrow_pixelcnnpp.luma_map": True}, ["color_models.narrow_pixelcnnpp.luma_map", "no z"]),
         ({"models.vlae.free_bits": "1e"}, ["models.vlae.free_bits", "'1e'", "a finite number"]),
         ({"models.vlae.latent_dim": 1e1}, ["models.vlae.latent_dim", "10.0", "an integer"]),
         ({"models.vlae.kernel_size": 3.0}, ["models.vlae.kernel_size", "3.0", "3, 5, 7"]),

@@ -28,12 +28,15 @@ class _Block:
     posterior: str
     prior: str
     decoder: str
+    optimizer: Optimizer
 
     def __post_init__(self) -> None:
         if (self.posterior == "none") != (self.prior == "none"):
             raise ParamError(refusal("prior", self.prior, "none if and only if posterior is none"))
         if self.posterior == "none" and self.decoder == "factorized":
             raise ParamError(refusal("decoder", self.decoder, "autoregressive where posterior is none"))
+        if self.optimizer == "muon" and self.decoder == "factorized":
+            raise ParamError(refusal("optimizer", self.optimizer, "adamax where no decoder is autoregressive"))
 
     @property
     def stage(self) -> Stage:
@@ -99,6 +102,11 @@ class ColorModelConfig(_Block):
     free_bits: NonNegative = 0.05
     annealing_fraction: Fraction = 0.5
     optimizer: Optimizer = "adamax"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.luma_map and self.posterior == "none":
+            raise ParamError(refusal("luma_map", self.luma_map, "false where there is no z"))
 
 
 Block = ModelConfig | ColorModelConfig

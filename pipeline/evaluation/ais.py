@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.fast.decoders import repeat
+from pipeline.models.pixelcnn import repeat
 from pipeline.models.vlae import LatentVariableModel, standard_normal_terms
 
 ACCEPTED = 0.8

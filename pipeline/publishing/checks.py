@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.config import Params
+from pipeline.config import Block, ColorModelConfig, ModelConfig, Params
 from pipeline.data.datasets import Dataset
 from pipeline.results.runs import Run, Training
+from pipeline.schema import from_mapping
 from pipeline.training.batches import Batches
 
 OF_THE_MACHINE = ("precision", "device", "threads")
@@ -69,7 +70,9 @@ def _recipe(one: Training) -> dict[str, Any]:
     recipe = {key: config[key] for key in ("data_sha256", "batch_size", "steps", "steps_planned")}
     recipe["starts"] = [start["steps"] for start in config.get("starts", ())]
     recipe["importance_samples"] = one.metrics.get("importance_samples")
-    return recipe | training | config["model_config"]
+    kind: type[Block] = ColorModelConfig if config["image_shape"][0] == 3 else ModelConfig
+    block = from_mapping(kind, config["model_config"])  # with the keys that there were not when it was trained
+    return recipe | training | dataclasses.asdict(block)
 
 
 def history_faults(run: Run) -> list[str]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from pipeline.config.names import Optimizer
 from pipeline.models.layers import initialize
 from pipeline.models.vlae import Model
 from pipeline.progress import HIDDEN
@@ -23,7 +24,7 @@ from pipeline.training.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.training.history import COLUMNS
 from pipeline.training.objectives import Objective
 from pipeline.training.shards import Shards, noise_seeds
-from pipeline.training.updates import Optimizer, Updates
+from pipeline.training.updates import Updates
 from pipeline.training.workers import Workers
 
 INITIALIZATION_IMAGES = 512

@@ -11,6 +11,8 @@ from torch import Tensor
 MOMENTUM = 0.95
 SIZE = 0.2
 ITERATIONS = 5
+SMALLEST = 1e-20
+"""Below it the squares of which a norm is made vanish in float32, before the entries do."""
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
 """Of the polynomial a·s + b·s³ + c·s⁵ that, iterated, takes singular values s in (0, 1] near to one."""
 
@@ -37,7 +39,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonal(matrices.mT).mT
     a, b, c = COEFFICIENTS
-    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(matrices.dtype).tiny)
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp_min(SMALLEST)
     for _ in range(ITERATIONS):
         squares = x @ x.mT
         x = a * x + (b * squares + c * squares @ squares) @ x

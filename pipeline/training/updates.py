@@ -9,11 +9,12 @@ import copy
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.config.names import Optimizer
 from pipeline.fast.library import Compiled, checked, in_parts
 from pipeline.training.muon import move_kernels
 
@@ -29,7 +30,6 @@ one_pass = Compiled(
     "update",
     [ctypes.c_long, ctypes.c_long, ctypes.c_int, *[ctypes.c_void_p] * 7, *[ctypes.c_float] * 4],
 )
-Optimizer = Literal["adamax", "muon"]
 Trained = TypeVar("Trained", bound=nn.Module)
 
 

@@ -18,7 +18,7 @@ MODELS = [
     *((PIXELCNN | {"context": name}, BINARY) for name in ("stack", "full", "1x1", "4x2", "5x3", "downsampled")),
     *((block | {"context": "full", "masked_layers": 2}, BINARY) for block in (VLAE, PIXELCNN)),
     *((VLAE | {"kernel_size": size, "first_kernel_size": 10 - size}, BINARY) for size in (3, 7)),
-    *((COLOR_VLAE | block, COLOR) for block in ({}, IAF, {"decoder": "factorized"}, UNCONDITIONAL)),
+    *((COLOR_VLAE | block, COLOR) for block in ({}, IAF, {"luma_map": True}, {"decoder": "factorized"}, UNCONDITIONAL)),
     *((COLOR_VLAE | {"context": "7x4", "grayscale": True, "network": name}, COLOR) for name in ("resnet", "densenet")),
 ]
 SMALLEST = [(1, 1, 1), (1, 1, 4), (1, 4, 1), (1, 2, 3)]

@@ -104,12 +104,13 @@ def longer_training(steps: int = 80) -> None:
 
 def test_a_published_training_can_be_gone_on_with_and_published_again(repository):
     first = read_published(publish_run())
-    change_json(TARGET / "config.json", train_minutes=5.0, processor="another")
+    change_json(TARGET / "config.json", train_minutes=5.0, processor="another", begins_with={"model": "a third"})
     longer_training()
     evaluate.evaluate(load_params(), binary_dataset(), RUN, 0)
     second = read_published(publish_run())
     assert (second.config["steps"], second.config["epochs"]) == (80, 80 / 3)
     (start,) = second.config["starts"]
+    assert second.config["begins_with"] == {"model": "a third"}
     assert start == {
         "steps": 60, "train_minutes": 5.0, "precision": first.config["precision"], "commit": first.config["commit"],
         "processor": "another", "model_sha256": first.metrics["model_sha256"],

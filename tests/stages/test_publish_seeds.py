@@ -140,6 +140,21 @@ def test_a_run_that_differs_in_more_than_the_seed_is_refused(repository):
     assert not SEED.exists()
 
 
+def test_keys_that_there_were_not_yet_are_compared_by_their_defaults(repository):
+    publish_run(0)
+    block = json.loads((KEPT / "config.json").read_text())["model_config"]
+    change_json(KEPT / "config.json", model_config={key: block[key] for key in block if key != "optimizer"})
+    train(1)
+    publish_run(1)
+    shutil.rmtree(SEED)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["models"]["vlae"]["optimizer"] = "muon"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    train(1)
+    with pytest.raises(ParamError, match="optimizer is 'muon', not 'adamax'"):
+        publish_run(1)
+
+
 def test_another_training_of_the_kept_seed_ends_the_further_ones(published, capsys):
     publish_run(0)
     assert SEED.exists()

@@ -16,7 +16,7 @@ from stages import rented
 
 MODEL, OTHER, STEPS = "narrow_7x4", "narrow_pixelcnnpp", 6
 NOT_THERE = (
-    "import sys; sys.modules |= dict.fromkeys(('dvc', 'submitit', 'pandas', 'scipy', 'sklearn', 'matplotlib'))\n"
+    "import sys; sys.modules |= dict.fromkeys('dvc submitit pandas scipy sklearn matplotlib yaml'.split())\n"
 )
 
 
@@ -67,6 +67,23 @@ def test_a_training_goes_on_from_what_was_brought_back_to_the_same_weights(there
             shutil.copytree("back", there / "back", dirs_exist_ok=True)
         weights.append(Path("back", MODEL, "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_what_is_done_is_left_and_what_is_further_here_is_not_replaced(there, monkeypatch, capsys):
+    monkeypatch.chdir(there)
+    for _ in range(2):
+        rented._one(MODEL, time.monotonic(), "smoke")
+    earlier = shutil.copytree("back", there.with_name("earlier"))
+    rented._one(MODEL, time.monotonic(), "smoke")
+    shutil.rmtree("back")
+    shutil.copytree(earlier, "back")
+    capsys.readouterr()
+    rented._one(MODEL, time.monotonic() + 600, "smoke")
+    assert f"{MODEL}: steps 3 to {STEPS} of {STEPS}; " in capsys.readouterr().out
+    trained = Path("back", MODEL, "model.safetensors").read_bytes()
+    rented._one(MODEL, time.monotonic(), "smoke")
+    assert f"{MODEL}: done, in back/{MODEL}" in capsys.readouterr().out
+    assert Path("back", MODEL, "model.safetensors").read_bytes() == trained
 
 
 def test_rows_train_side_by_side_where_little_is_installed_and_one_that_fails_is_named(there):

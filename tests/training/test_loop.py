@@ -83,12 +83,13 @@ def test_a_checkpoint_goes_before_an_earlier_training(tmp_path):
     assert torch.equal(weights(pieces), weights(whole))
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
-def test_a_colour_model_learns_and_resumes_to_the_same_bits(tmp_path, bfloat16):
+@pytest.mark.parametrize(("bfloat16", "optimizer"), [(False, "adamax"), (True, "adamax"), (True, "muon")])
+def test_a_colour_model_learns_and_resumes_to_the_same_bits(tmp_path, bfloat16, optimizer):
     shape = (3, 8, 8)
 
     def go(name, most=24):
-        plan = dataclasses.replace(PLAN, objective=Objective("soft_free_bits", 200.0), bfloat16=bfloat16, steps=24)
+        objective = Objective("soft_free_bits", 200.0)
+        plan = dataclasses.replace(PLAN, objective=objective, bfloat16=bfloat16, optimizer=optimizer, steps=24)
         batches, made = Batches(color_images(64, shape).to(torch.uint8), False, 16, 0), itertools.count(1)
         model, path = build_model(COLOR_VLAE, shape), tmp_path / name
         return train(model, batches, color_images(8, shape, 1), plan, path, stopped=lambda: next(made) == most)

@@ -28,6 +28,13 @@ def test_a_gradient_of_zeros_moves_nothing():
     assert torch.equal(orthogonal(torch.zeros(2, 3, 5)), torch.zeros(2, 3, 5))
 
 
+@pytest.mark.parametrize("size", [1e-10, 1e-20, 1e-24, 1e-36, 1e-42])
+def test_a_gradient_that_fades_away_moves_by_finite_steps(size):
+    move = orthogonal(size * matrices(2, 3, 5))
+    assert move.isfinite().all()
+    assert move.abs().max() < 1.25
+
+
 def test_kernels_of_one_shape_move_as_each_alone():
     shapes = [(4, 3, 3, 3), (2, 4, 3, 3), (4, 3, 3, 3), (4, 27, 1, 1), (6, 2, 1, 1)]
     gradients = [matrices(*shape) + i for i, shape in enumerate(shapes)]
