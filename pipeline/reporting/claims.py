@@ -66,8 +66,8 @@ CLAIMS = (
           band=(-0.05, 0.05), relative=True),
     Claim(KNOWN, "And it models the images as well as they can be: NLL is H(x) within 0.15 nats", "textures_window",
           exact="exact_nll", band=(-0.15, 0.15)),
-    Claim(KNOWN, "Collapse: a strong decoder that sees every earlier pixel, from scratch, leaves z empty: KL under 0.05 nats",
-          "textures_full_context", column="kl", band=(-INFINITE, EMPTY), premise="textures_no_latent"),
+    Claim(KNOWN, "Collapse: a strong decoder that sees every earlier pixel, from scratch, leaves z empty: KL under "
+          "0.05 nats", "textures_full_context", column="kl", band=(-INFINITE, EMPTY), premise="textures_no_latent"),
     Claim(KNOWN, "And loses little by it: NLL is H(x) within 0.2 nats", "textures_full_context",
           exact="exact_nll", band=(-0.2, 0.2)),
     Claim(KNOWN, "Nor beside its twin without z: NLL is the same within 0.2 nats", "textures_full_context",
