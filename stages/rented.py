@@ -140,7 +140,7 @@ def _brought(back: Path, checkpoints: Path) -> int:
     for stem in {piece.stem for piece in back.glob("*.[0-9]*")}:
         path, brought = checkpoints / f"{stem}.pt", checkpoints / f"{stem}.brought"
         brought.write_bytes(joined(back, stem))
-        if _step(brought) >= _step(path):
+        if _step(brought) > _step(path):
             brought.replace(path)
         brought.unlink(missing_ok=True)
     return max(map(_step, checkpoints.glob("*.pt")), default=0)
@@ -155,8 +155,9 @@ def _bring(trained: Path, checkpoints: Path, back: Path) -> None:
     """What is to be copied home: the checkpoint, or when all is done the model; configuration and history always."""
     shutil.rmtree(back, ignore_errors=True)
     back.mkdir(parents=True)
+    done = _done(trained)
     for file in trained.iterdir():
-        if _done(trained) or file.suffix != ".safetensors":
+        if done or file.suffix != ".safetensors":
             shutil.copy(file, back)
     for file in checkpoints.glob("*.pt"):
         cut(file.read_bytes(), back, file.stem)

@@ -17,6 +17,7 @@ from PIL import Image, features
 from pipeline import paper
 from pipeline.evaluation.baselines import density_table
 from pipeline.evaluation.codecs import codec_curve
+from pipeline.reporting import figures
 from pipeline.reporting.claims import judge
 from pipeline.reporting.pages import TEMPLATES, to_html
 from pipeline.reporting.report import write_report
@@ -257,6 +258,13 @@ def test_figures_1_to_4_come_with_bits_and_nll(report):
     given = "by narrow VLAE, 7x4 (z is given the luma of 4×4 blocks) to its right"
     assert f"{given}, 86.6 bits through z, NLL 3.71 bits/dim" in text
     assert "Figure 4: (a) 64 samples of narrow VLAE, 7x4" in text
+
+
+def test_a_decompression_without_a_code_is_called_a_sample(new_run):
+    run = new_run("vlae")
+    empty = dataclasses.replace(run, per_image=run.per_image | {"kl": 0.0001 * run.per_image["kl"]})
+    assert " bits through z, so a sample, NLL" in figures._sheet_alt(empty, "reconstructions")
+    assert " bits through z, NLL" in figures._sheet_alt(run, "reconstructions")
 
 
 def test_only_interpolations_show_data(report):

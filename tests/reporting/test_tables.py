@@ -100,6 +100,11 @@ def test_a_claim_tells_what_was_measured_on_each_data_set(new_run):
     assert "mnist5k: 88.50 against 94.20 nats: −5.70" in measured
     assert "dynamic MNIST: 88.50" in measured
     assert said == ""
+    published, ours = ([dataclasses.replace(one, origin=origin) for one in judged] for origin in ("published", "run"))
+    both = [*published, *(one for one in ours if one.dataset == "mnist5k")]
+    measured = claims_table("Code and decoder help each other", decided(both)).rows[0].cells[2]
+    assert measured.count("mnist5k: ") == measured.count("mnist5k, this run: ") == 1
+    assert "dynamic MNIST, this run" not in measured
     assert claims_table("no such section", decided(judged)) is None
 
 

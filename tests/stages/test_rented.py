@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from tiny_project import color_dataset, write_project
 
@@ -84,6 +85,14 @@ def test_what_is_done_is_left_and_what_is_further_here_is_not_replaced(there, mo
     rented._one(MODEL, time.monotonic(), "smoke")
     assert f"{MODEL}: done, in back/{MODEL}" in capsys.readouterr().out
     assert Path("back", MODEL, "model.safetensors").read_bytes() == trained
+
+
+def test_a_damaged_checkpoint_that_is_brought_back_replaces_nothing(tmp_path):
+    rented.cut(b"damaged", tmp_path / "back", "a")
+    for here in (None, 3):
+        if here:
+            torch.save({"step": here}, tmp_path / "a.pt")
+        assert rented._brought(tmp_path / "back", tmp_path) == (here or 0)
 
 
 def test_rows_train_side_by_side_where_little_is_installed_and_one_that_fails_is_named(there):
